@@ -1,0 +1,230 @@
+/* Deformable convolution by a matrix product: the columns, the weights in the product's order, and the output from its
+ * result. A launch works on a slab: pixels first_pixel .. first_pixel+pixels-1 of the output planes of some images.
+ *
+ *   KIND         0: deformable, 1: modulated (mask), 2: plain
+ *   NHWC         0, 1         layout of input and output
+ *   MASK_SIGMOID 0, 1, 2      factor of the sigmoid that makes a mask from logits; 0: the mask as it is
+ *   VECTOR       1 .. 16      channels moved at once, NHWC
+ *
+ * Matrices of the workspace, in REAL, for each image of the slab:
+ *   NCHW: columns (in_channels*taps, pixels), row c*taps + k;               result (out_channels, pixels)
+ *   NHWC: columns (pixels, groups, taps, in_channels/groups);               result (pixels, out_channels) */
+#ifndef KIND
+#define KIND 1
+#endif
+#ifndef NHWC
+#define NHWC 0
+#endif
+#ifndef MASK_SIGMOID
+#define MASK_SIGMOID 0
+#endif
+#ifndef VECTOR
+#define VECTOR 4
+#endif
+
+#include "common.clh"
+#include "conv2d_geometry.clh"
+#include "sample.clh"
+
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+
+#if VECTOR == 1
+typedef REAL REALV;
+#define LOAD_DATAV(p, i) LOAD_DATA(p, i)
+#define STORE_REALV(p, i, value) ((p)[i] = (value))
+#else
+#if DATA_BITS == 64
+typedef PASTE(double, VECTOR) REALV;
+#else
+typedef PASTE(float, VECTOR) REALV;
+#endif
+#if DATA_BITS == 16
+#define LOAD_DATAV(p, i) PASTE(vload_half, VECTOR)(0, (p) + (i))
+#else
+#define LOAD_DATAV(p, i) PASTE(vload, VECTOR)(0, (p) + (i))
+#endif
+#define STORE_REALV(p, i, value) PASTE(vstore, VECTOR)(value, 0, (p) + (i))
+#endif
+
+/* The bilinear sum in one fixed order, for a scalar or a vector of channels: their results are the same. */
+#define BLEND(type, place, v00, v01, v10, v11)                                                                         \
+    fma((type)((place).w11), v11,                                                                                      \
+        fma((type)((place).w10), v10, fma((type)((place).w01), v01, (type)((place).w00) * (v00))))
+
+#if KIND != 2
+/* Element of channel `channel` of `channels` at output pixel `pixel`. */
+static INDEX offset_index(conv2d_geometry geometry, int channel, int channels, int pixel)
+{
+    const INDEX plane = (INDEX)geometry.out_h * geometry.out_w;
+    return geometry.offset_last ? (INDEX)pixel * channels + channel : (INDEX)channel * plane + pixel;
+}
+
+static REAL clamp_offset(REAL value, REAL limit)
+{
+    /* NaN passes: it is to sample nothing, not the limit */
+    return value > limit ? limit : value < -limit ? -limit : value;
+}
+#endif
+
+/* Work-item (pixel of the slab, tap and offset group, image): the position once, then all channels of the group. */
+__kernel void conv2d_im2col(const conv2d_geometry geometry, const int first_pixel, const int pixels,
+                            __global const DATA *input, const PLACE input_place,
+#if KIND != 2
+                            __global const OFFSET *offset, const PLACE offset_place, const REAL offset_limit,
+#endif
+#if KIND == 1
+                            __global const OFFSET *mask, const PLACE mask_place,
+#endif
+                            __global REAL *columns)
+{
+    const int slab_pixel = (int)get_global_id(0);
+    if (slab_pixel >= pixels)
+        return;
+    const int taps = geometry.kernel_h * geometry.kernel_w;
+    const int tap = (int)get_global_id(1) % taps;
+    const int offset_group = (int)get_global_id(1) / taps;
+    const int image = (int)get_global_id(2);
+    const int pixel = first_pixel + slab_pixel;
+    const int out_y = pixel / geometry.out_w, out_x = pixel % geometry.out_w;
+    const int tap_y = tap / geometry.kernel_w, tap_x = tap % geometry.kernel_w;
+
+    REAL y = (REAL)(out_y * geometry.stride_h - geometry.pad_top + tap_y * geometry.dilation_h);
+    REAL x = (REAL)(out_x * geometry.stride_w - geometry.pad_left + tap_x * geometry.dilation_w);
+#if KIND != 2
+    offset += PLACE_OF_IMAGE(offset_place, image);
+    const int offset_channels = 2 * taps * geometry.offset_groups;
+    const int offset_channel = offset_group * 2 * taps + tap * geometry.offset_tap_step;
+    const REAL dy = LOAD_OFFSET(
+        offset, offset_index(geometry, offset_channel + geometry.offset_y_channel, offset_channels, pixel));
+    const REAL dx = LOAD_OFFSET(
+        offset, offset_index(geometry, offset_channel + geometry.offset_x_channel, offset_channels, pixel));
+    y += clamp_offset(dy, offset_limit);
+    x += clamp_offset(dx, offset_limit);
+#endif
+    const sample_place place = place_sample(y, x, geometry.in_h, geometry.in_w);
+    const int in00 = place.row0 && place.column0, in01 = place.row0 && place.column1;
+    const int in10 = place.row1 && place.column0, in11 = place.row1 && place.column1;
+#if KIND == 1
+    mask += PLACE_OF_IMAGE(mask_place, image);
+    REAL factor = LOAD_OFFSET(
+        mask, offset_index(geometry, offset_group * taps + tap, taps * geometry.offset_groups, pixel));
+#if MASK_SIGMOID
+    factor = (REAL)MASK_SIGMOID / (1 + exp(-factor));
+#endif
+    if (!place.exists)
+        factor = 0;
+#endif
+
+    input += PLACE_OF_IMAGE(input_place, image);
+    columns += (size_t)image * (size_t)(taps * geometry.in_channels) * (size_t)pixels;
+    const int first_channel = offset_group * (geometry.in_channels / geometry.offset_groups);
+    const int end_channel = first_channel + geometry.in_channels / geometry.offset_groups;
+#if NHWC
+    const int group_channels = geometry.in_channels / geometry.groups;
+    const INDEX i00 = ((INDEX)place.y0 * geometry.in_w + place.x0) * geometry.in_channels;
+    const INDEX i01 = ((INDEX)place.y0 * geometry.in_w + place.x1) * geometry.in_channels;
+    const INDEX i10 = ((INDEX)place.y1 * geometry.in_w + place.x0) * geometry.in_channels;
+    const INDEX i11 = ((INDEX)place.y1 * geometry.in_w + place.x1) * geometry.in_channels;
+    int channel = first_channel;
+    while (channel < end_channel) {
+        /* a run of channels that is contiguous in the columns too: up to the end of the convolution's group */
+        const int group = channel / group_channels;
+        const int end = min(end_channel, (group + 1) * group_channels);
+        INDEX column =
+            ((INDEX)(slab_pixel * geometry.groups + group) * taps + tap) * group_channels + channel % group_channels;
+        for (; channel + VECTOR <= end; channel += VECTOR, column += VECTOR) {
+            const REALV zero = 0;
+            const REALV v00 = in00 ? LOAD_DATAV(input, i00 + channel) : zero;
+            const REALV v01 = in01 ? LOAD_DATAV(input, i01 + channel) : zero;
+            const REALV v10 = in10 ? LOAD_DATAV(input, i10 + channel) : zero;
+            const REALV v11 = in11 ? LOAD_DATAV(input, i11 + channel) : zero;
+            REALV value = BLEND(REALV, place, v00, v01, v10, v11);
+#if KIND == 1
+            value *= factor;
+#endif
+            STORE_REALV(columns, column, value);
+        }
+        for (; channel < end; channel++, column++) {
+            const REAL v00 = in00 ? LOAD_DATA(input, i00 + channel) : 0;
+            const REAL v01 = in01 ? LOAD_DATA(input, i01 + channel) : 0;
+            const REAL v10 = in10 ? LOAD_DATA(input, i10 + channel) : 0;
+            const REAL v11 = in11 ? LOAD_DATA(input, i11 + channel) : 0;
+            REAL value = BLEND(REAL, place, v00, v01, v10, v11);
+#if KIND == 1
+            value *= factor;
+#endif
+            columns[column] = value;
+        }
+    }
+#else
+    const INDEX plane = (INDEX)geometry.in_h * geometry.in_w;
+    const INDEX i00 = (INDEX)place.y0 * geometry.in_w + place.x0, i01 = (INDEX)place.y0 * geometry.in_w + place.x1;
+    const INDEX i10 = (INDEX)place.y1 * geometry.in_w + place.x0, i11 = (INDEX)place.y1 * geometry.in_w + place.x1;
+    for (int channel = first_channel; channel < end_channel; channel++) {
+        const INDEX map = channel * plane;
+        const REAL v00 = in00 ? LOAD_DATA(input, map + i00) : 0;
+        const REAL v01 = in01 ? LOAD_DATA(input, map + i01) : 0;
+        const REAL v10 = in10 ? LOAD_DATA(input, map + i10) : 0;
+        const REAL v11 = in11 ? LOAD_DATA(input, map + i11) : 0;
+        REAL value = BLEND(REAL, place, v00, v01, v10, v11);
+#if KIND == 1
+        value *= factor;
+#endif
+        columns[(INDEX)(channel * taps + tap) * pixels + slab_pixel] = value;
+    }
+#endif
+}
+
+/* weight (out_channels, in_channels/groups, taps) to the matrix that the product takes:
+ *   NCHW: the same order, in REAL;   NHWC: (groups, taps, in_channels/groups, out_channels/groups) */
+__kernel void conv2d_pack_weight(const conv2d_geometry geometry, __global const DATA *weight,
+                                 const ulong first_element, __global REAL *packed, const ulong first_packed)
+{
+    const int taps = geometry.kernel_h * geometry.kernel_w;
+    const int group_channels = geometry.in_channels / geometry.groups;
+    const size_t element = get_global_id(0);
+    if (element >= (size_t)geometry.out_channels * group_channels * taps)
+        return;
+    weight += first_element;
+#if NHWC
+    const int group_outputs = geometry.out_channels / geometry.groups;
+    const int output = (int)(element % group_outputs);
+    const int channel = (int)(element / group_outputs % group_channels);
+    const int tap = (int)(element / group_outputs / group_channels % taps);
+    const int group = (int)(element / group_outputs / group_channels / taps);
+    const size_t source = ((size_t)(group * group_outputs + output) * group_channels + channel) * taps + tap;
+#else
+    const size_t source = element;
+#endif
+    packed[first_packed + element] = LOAD_DATA(weight, source);
+}
+
+/* output = result + bias, rounded to the output's type. Work-item (pixel, channel, image), NHWC (channel, pixel, image).
+ * bias may be null. */
+__kernel void conv2d_store(const conv2d_geometry geometry, const int first_pixel, const int pixels,
+                           __global const REAL *result, __global const DATA *bias, const ulong first_bias,
+                           __global DATA *output, const PLACE output_place)
+{
+#if NHWC
+    const int slab_pixel = (int)get_global_id(1), channel = (int)get_global_id(0);
+#else
+    const int slab_pixel = (int)get_global_id(0), channel = (int)get_global_id(1);
+#endif
+    if (slab_pixel >= pixels || channel >= geometry.out_channels)
+        return;
+    const int image = (int)get_global_id(2);
+    result += (size_t)image * (size_t)geometry.out_channels * (size_t)pixels;
+    output += PLACE_OF_IMAGE(output_place, image);
+#if NHWC
+    const INDEX from = (INDEX)slab_pixel * geometry.out_channels + channel;
+    const INDEX to = (INDEX)(first_pixel + slab_pixel) * geometry.out_channels + channel;
+#else
+    const INDEX from = (INDEX)channel * pixels + slab_pixel;
+    const INDEX to = (INDEX)channel * geometry.out_h * geometry.out_w + first_pixel + slab_pixel;
+#endif
+    REAL value = result[from];
+    if (bias)
+        value += LOAD_DATA(bias, first_bias + channel);
+    STORE_DATA(output, to, value);
+}

@@ -1,0 +1,246 @@
+/* cldeform.h: deformable convolution on OpenCL devices, from C.
+ *
+ * Read it from top to bottom: 1 rules that hold everywhere, 2 status, 3 tensors, 4 context, 5 convolution,
+ * 6 measuring and self-test, 7 CLBlast. Problems, their enums and the status codes are in problem.h. */
+#ifndef CLDEFORM_H
+#define CLDEFORM_H
+
+#ifndef CL_TARGET_OPENCL_VERSION /* what the Khronos headers would choose themselves, without their note */
+#define CL_TARGET_OPENCL_VERSION 300
+#endif
+#ifdef __APPLE__
+#include <OpenCL/opencl.h>
+#else
+#include <CL/cl.h>
+#endif
+
+#include "problem.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CLDEFORM_VERSION_MAJOR 0
+#define CLDEFORM_VERSION_MINOR 1
+#define CLDEFORM_VERSION_PATCH 0
+
+/* Version of the library at run time: major * 10000 + minor * 100 + patch. */
+CLDEFORM_API int cldeform_version(void);
+
+/* ==== 1. Rules that hold everywhere =====================================================================
+ *
+ * Structs. The first field is struct_size; the library reads no further than that, so a program built
+ *   against an older header keeps working. Zero in any other field is its default (stride 0 means 1).
+ *     C    cldeform_conv2d_problem p = CLDEFORM_INIT(cldeform_conv2d_problem);   then assign fields
+ *     C    ... = { .struct_size = sizeof(cldeform_conv2d_problem), .batch = 1, ... };
+ *     C++  cldeform_conv2d_problem p = {};  p.struct_size = sizeof p;            other languages: zero, set size
+ *
+ * Enqueueing calls end in (n_wait, wait, done), as clEnqueueNDRangeKernel does.
+ *   They return at once. Nothing of the call starts before all of `wait` are complete. *done, when done is
+ *   not NULL, completes after everything the call enqueued, on in-order and out-of-order queues, also
+ *   when there was nothing to do (empty batch). The caller releases it. Its profiling times cover the whole call
+ *   from the first START to the last END only through the trace (section 6): an OpenCL event holds the
+ *   times of one command.
+ *   On an out-of-order queue nothing waits for commands that are not in `wait` (so no empty-list markers).
+ *   The queue must belong to the context's cl_context and device.
+ *   A call need not flush: clFlush before another queue or thread waits for *done.
+ *   After an error nothing was enqueued, but for OPENCL_ERROR and OUT_OF_MEMORY: there, earlier steps of the
+ *   call may be in flight and outputs are undefined; *done is then NULL: finish the queue before the buffers
+ *   are used again.
+ *   Blocking calls, and only these: create, warm_up, selftest. They say so.
+ *
+ * Buffers. The library reads and writes caller's buffers only inside the described tensors, keeps no
+ *   reference after `done`, and never maps or copies to the host. Outputs overlap nothing else in the call.
+ *
+ * Threads. Every object may be used from many threads at once, except its own destroy.
+ *
+ * Lifetime. Objects keep their context alive; contexts retain the cl_context: any order of destroy is
+ *   right. Destroy accepts NULL, does not wait, and does not disturb work in flight. */
+
+/* ==== 2. Status ========================================================================================== */
+
+/* "CLDEFORM_BUFFER_TOO_SMALL", and one sentence. Static text; unknown values give "unknown status". */
+CLDEFORM_API const char *cldeform_status_name(cldeform_status status);
+CLDEFORM_API const char *cldeform_status_text(cldeform_status status);
+
+/* The last failure of this thread: which argument, what it was, what it must be; kernel; build log's end.
+ * "" when there was none. Valid until this thread's next call that fails. A success does not clear it. */
+CLDEFORM_API const char *cldeform_last_error(void);
+/* The OpenCL code behind it, or CL_SUCCESS. */
+CLDEFORM_API cl_int cldeform_last_opencl_error(void);
+
+/* ==== 3. Tensors ======================================================================================= */
+
+/* A dense tensor inside a buffer. buffer NULL: absent. */
+typedef struct cldeform_tensor {
+    cl_mem buffer;
+    size_t offset;       /* of the first element, in elements of the tensor's own type; any value */
+    size_t batch_stride; /* elements from one image (or RoI) to the next; 0: dense. Larger than dense makes
+                            channel slices possible: offset and mask logits out of one convolution, output into
+                            a concatenation. Not for weight, bias and columns. */
+} cldeform_tensor;
+
+/* Scratch. Its content means nothing between calls; calls that may run at the same time need distinct ones.
+ * NULL where a cldeform_workspace pointer is taken: the library allocates for this call. */
+typedef struct cldeform_workspace {
+    cl_mem buffer;
+    size_t offset; /* bytes, a multiple of CLDEFORM_WORKSPACE_ALIGNMENT */
+    size_t size;   /* bytes; 0: to the end of the buffer */
+} cldeform_workspace;
+
+#define CLDEFORM_WORKSPACE_ALIGNMENT 256
+
+typedef enum cldeform_tensor_name {
+    CLDEFORM_INPUT = 0,
+    CLDEFORM_OFFSET = 1,
+    CLDEFORM_MASK = 2,
+    CLDEFORM_WEIGHT = 3,
+    CLDEFORM_BIAS = 4,
+    CLDEFORM_OUTPUT = 5
+} cldeform_tensor_name;
+
+typedef struct cldeform_shape {
+    size_t struct_size;
+    int64_t rank;
+    int64_t size[5];  /* outermost first */
+    int64_t elements; /* their product */
+    size_t bytes;     /* elements * sizeof(type) */
+} cldeform_shape;
+
+/* ==== 4. Context ========================================================================================= */
+
+typedef struct cldeform_context cldeform_context;
+
+typedef struct cldeform_trace_record cldeform_trace_record; /* section 6 */
+typedef void (*cldeform_trace_function)(const cldeform_trace_record *record, void *user);
+
+typedef struct cldeform_context_options {
+    size_t struct_size;
+    const char *cache_dir;         /* compiled kernels. NULL: $CLDEFORM_CACHE_DIR, else $XDG_CACHE_HOME/cldeform,
+                                      else ~/.cache/cldeform. "": none. May be read-only, and may be shipped: entries
+                                      depend on device, driver and library version, never on a path */
+    const char *tuning_file;       /* NULL: $CLDEFORM_TUNING_FILE, else the built-in table */
+    int32_t ignore_environment;    /* 1: no CLDEFORM_* variable is read */
+    cldeform_trace_function trace; /* NULL: none */
+    void *trace_user;
+} cldeform_context_options;
+
+/* One per cl_context and device. options may be NULL. Compiles nothing. Blocking (reads device facts). */
+CLDEFORM_API cldeform_status cldeform_context_create(cl_context context, cl_device_id device,
+                                                     const cldeform_context_options *options, cldeform_context **out);
+CLDEFORM_API void cldeform_context_destroy(cldeform_context *context);
+
+/* What the library knows and will use of the device, as one JSON object: facts, caches, tuning source, quirks.
+ * Writes at most capacity bytes including the final 0; *needed (may be NULL) is the full length with it. */
+CLDEFORM_API cldeform_status cldeform_context_describe(const cldeform_context *context, char *text, size_t capacity,
+                                                       size_t *needed);
+
+/* ==== 5. Deformable convolution ========================================================================== */
+
+/* Shape of one of the problem's tensors; the way to learn out_h and out_w and to allocate. Pure arithmetic.
+ * Errors: INVALID_ARGUMENT (the problem itself, or it has no such tensor), LIMIT (does not fit a size_t). */
+CLDEFORM_API cldeform_status cldeform_conv2d_shape(const cldeform_conv2d_problem *problem, cldeform_tensor_name name,
+                                                   cldeform_shape *shape);
+
+typedef struct cldeform_conv2d cldeform_conv2d;
+
+/* Chooses the algorithm and compiles the kernels of problem.passes. Blocking: up to seconds when kernels are not in
+ * a cache; microseconds, and no compiler, for a problem that differs from an earlier one of the context in sizes
+ * only. Immutable after. Compile in the background by calling it from a thread. */
+CLDEFORM_API cldeform_status cldeform_conv2d_create(cldeform_context *context, const cldeform_conv2d_problem *problem,
+                                                    cldeform_conv2d **out);
+CLDEFORM_API void cldeform_conv2d_destroy(cldeform_conv2d *conv);
+
+/* Runs each prepared pass once on scratch memory and waits: some drivers (PoCL, Mali) compile at the first launch.
+ * Blocking. After it no call compiles anything. */
+CLDEFORM_API cldeform_status cldeform_conv2d_warm_up(const cldeform_conv2d *conv, cl_command_queue queue);
+
+/* Workspace for one call that does `passes` (for backward: the gradients asked for together).
+ * Any size from *minimum works and gives the same results; from *preferred on it is fastest. Both may be 0. Either
+ * pointer may be NULL. preferred <= problem.workspace_limit. */
+CLDEFORM_API cldeform_status cldeform_conv2d_workspace_size(const cldeform_conv2d *conv, cldeform_passes passes,
+                                                            size_t *minimum, size_t *preferred);
+
+/* *deterministic = 1 if all of `passes` repeat bitwise as created. */
+CLDEFORM_API cldeform_status cldeform_conv2d_is_deterministic(const cldeform_conv2d *conv, cldeform_passes passes,
+                                                              int32_t *deterministic);
+
+/* Plan: algorithm, why, tuning, steps, chunks, workspace, flop. One JSON object; as cldeform_context_describe. */
+CLDEFORM_API cldeform_status cldeform_conv2d_describe(const cldeform_conv2d *conv, char *text, size_t capacity,
+                                                      size_t *needed);
+
+typedef struct cldeform_conv2d_tensors {
+    size_t struct_size;
+    cldeform_tensor input;         /* (batch, in_channels, in_h, in_w) or NHWC                                   */
+    cldeform_tensor offset;        /* (batch, offset_groups, kernel_h*kernel_w, 2, out_h, out_w), input pixels   */
+    cldeform_tensor mask;          /* (batch, offset_groups, kernel_h*kernel_w, out_h, out_w)                    */
+    cldeform_tensor weight;        /* (out_channels, in_channels/groups, kernel_h, kernel_w), both layouts       */
+    cldeform_tensor bias;          /* (out_channels); absent: 0                                                  */
+    cldeform_tensor output;        /* (batch, out_channels, out_h, out_w) or NHWC; forward only                  */
+    cldeform_tensor packed_weight; /* instead of weight, forward only; from cldeform_conv2d_pack_weight; offset in
+                                      bytes, a multiple of CLDEFORM_WORKSPACE_ALIGNMENT                          */
+} cldeform_conv2d_tensors;
+
+/* Deformable convolution.
+ *
+ *   output[n,o,y,x] = bias[o] + sum over c in the group of o, tap k = (i,j) of weight[o,c,i,j] * mask[n,g,k,y,x] *
+ *       S(input[n,c], y*stride_h - pad_top  + i*dilation_h + offset[n,g,k,0,y,x],
+ *                     x*stride_w - pad_left + j*dilation_w + offset[n,g,k,1,y,x])
+ *
+ *   g = c / (in_channels/offset_groups); S bilinear with problem.border; a NaN, infinite or huge offset samples 0.
+ *
+ * The tensors must be exactly those of the kind: a mask with DEFORMABLE is an error, not ignored.
+ * Errors: INVALID_ARGUMENT, BUFFER_TOO_SMALL, NOT_PREPARED, LIMIT, OUT_OF_MEMORY, OPENCL_ERROR, GEMM_ERROR.
+ * Source: Dai et al. 2017 (1703.06211) eq. 2; Zhu et al. 2018 (1811.11168) eq. 1. */
+CLDEFORM_API cldeform_status cldeform_conv2d_forward(const cldeform_conv2d *conv, cl_command_queue queue,
+                                                     const cldeform_conv2d_tensors *tensors,
+                                                     const cldeform_workspace *workspace, cl_uint n_wait,
+                                                     const cl_event *wait, cl_event *done);
+
+/* Weights in the order and type that the algorithm reads: for inference, once per model instead of once per call.
+ * *bytes may be 0 (the algorithm reads weight as it is: then pass weight).
+ * Two objects with the same *format (same context) accept each other's packed weights, whatever their sizes. */
+CLDEFORM_API cldeform_status cldeform_conv2d_packed_weight_size(const cldeform_conv2d *conv, size_t *bytes,
+                                                                uint64_t *format);
+CLDEFORM_API cldeform_status cldeform_conv2d_pack_weight(const cldeform_conv2d *conv, cl_command_queue queue,
+                                                         const cldeform_tensor *weight, const cldeform_tensor *packed,
+                                                         cl_uint n_wait, const cl_event *wait, cl_event *done);
+
+/* ==== 6. Measuring and self-test ========================================================================= */
+
+/* One per command that a call enqueues, in order, on the calling thread, before the call returns. event is valid during
+ * the callback (retain it to keep it); read its times after it completes, from a queue with profiling. GEMM steps
+ * span CLBlast's internal kernels: first_event may then differ from event. */
+struct cldeform_trace_record {
+    size_t struct_size;
+    const char *operation; /* "conv2d_forward" */
+    const char *step;      /* "im2col", "gemm", ...; static text */
+    uint64_t call;         /* the same for all steps of a call */
+    cl_event first_event, event;
+    double flop, bytes; /* of the step, by formula */
+};
+
+typedef void (*cldeform_selftest_function)(const char *check, cldeform_status status, const char *detail, void *user);
+
+/* Every kernel family on small problems against the built-in reference. Blocking, seconds. report may be NULL.
+ * SELFTEST_FAILED if any check fails, the first one named in cldeform_last_error. */
+CLDEFORM_API cldeform_status cldeform_selftest(cldeform_context *context, cldeform_selftest_function report,
+                                               void *user);
+
+/* ==== 7. CLBlast ========================================================================================= *
+ *
+ * The library multiplies matrices with CLBlast, whose compiled kernels and parameter overrides belong to the process
+ * and whose first calls are not safe from several threads. The library takes one process-wide lock round each of its
+ * CLBlast calls; an application that calls CLBlast from other threads takes the same lock round its own. Not
+ * recursive: call nothing of this library while holding it. */
+CLDEFORM_API void cldeform_gemm_lock(void);
+CLDEFORM_API void cldeform_gemm_unlock(void);
+
+/* Frees the kernels that CLBlast keeps for the process, which otherwise keep every cl_context it has seen alive. Takes
+ * the lock. Later calls compile again. */
+CLDEFORM_API cldeform_status cldeform_gemm_clear_cache(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

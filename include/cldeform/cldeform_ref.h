@@ -1,0 +1,35 @@
+/* cldeform_ref.h: what the operators compute, as plain C in double precision, for checking a port.
+ *
+ * No OpenCL, no im2col, no matrix product: loops in the order of the formula. Every tensor is a dense array of double
+ * in the order that the problem's fields name; the problem's types, algorithm, passes and workspace_limit are not
+ * looked at. Slow by design. */
+#ifndef CLDEFORM_REF_H
+#define CLDEFORM_REF_H
+
+#include "problem.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* output = deformable convolution, as cldeform_conv2d_forward (cldeform.h) defines it.
+ *
+ *   input (batch, in_channels, in_h, in_w) or NHWC; offset as problem->offset_layout, NULL for PLAIN; mask NULL unless
+ *   MODULATED; weight (out_channels, in_channels/groups, kernel_h, kernel_w); bias (out_channels) or NULL: 0;
+ *   output (batch, out_channels, out_h, out_w) or NHWC, out_h = (pad_top + in_h + pad_bottom - dilation_h*(kernel_h-1)
+ * - 1) / stride_h + 1, out_w alike.
+ *
+ * Returns INVALID_ARGUMENT for a problem that cldeform_conv2d_shape refuses or a NULL array that the kind needs. */
+CLDEFORM_API cldeform_status cldeform_ref_conv2d_forward(const cldeform_conv2d_problem *problem, const double *input,
+                                                         const double *offset, const double *mask, const double *weight,
+                                                         const double *bias, double *output);
+
+/* IEEE half, as fp16 tensors store it: the value of the bits, and the bits of the nearest half (ties to even; from
+ * 65520 on infinity; NaN stays NaN). */
+CLDEFORM_API double cldeform_ref_half_to_double(uint16_t bits);
+CLDEFORM_API uint16_t cldeform_ref_half_from_double(double value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,119 @@
+/* problem.h: what is computed, in plain numbers. Part of cldeform.h, and usable without OpenCL (cldeform_ref.h does).
+ */
+#ifndef CLDEFORM_PROBLEM_H
+#define CLDEFORM_PROBLEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) && defined(CLDEFORM_BUILD_SHARED)
+#define CLDEFORM_API __declspec(dllexport)
+#elif defined(_WIN32) && defined(CLDEFORM_SHARED)
+#define CLDEFORM_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define CLDEFORM_API __attribute__((visibility("default")))
+#else
+#define CLDEFORM_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* First initialiser of every struct of this library: cldeform_conv2d_problem p =
+ * CLDEFORM_INIT(cldeform_conv2d_problem); C++: cldeform_conv2d_problem p = {}; p.struct_size = sizeof p; */
+#define CLDEFORM_INIT(type)                                                                                            \
+    {                                                                                                                  \
+        .struct_size = sizeof(type)                                                                                    \
+    }
+
+typedef enum cldeform_status {
+    CLDEFORM_OK = 0,
+    CLDEFORM_INVALID_ARGUMENT = -1, /* a value, shape, pointer, queue or context is wrong                       */
+    CLDEFORM_BUFFER_TOO_SMALL = -2, /* a tensor or the workspace does not fit its cl_mem                        */
+    CLDEFORM_UNSUPPORTED = -3,      /* right, but not on this device or not by the algorithm that was forced    */
+    CLDEFORM_NOT_PREPARED = -4,     /* the object was created without this pass (problem.passes)                */
+    CLDEFORM_LIMIT = -5,            /* workspace_limit, or the device's allocation limit, is below the minimum  */
+    CLDEFORM_OUT_OF_MEMORY = -6,    /* host or device                                                           */
+    CLDEFORM_BUILD_FAILED = -7,     /* a kernel did not compile; the text ends with the build log               */
+    CLDEFORM_OPENCL_ERROR = -8,     /* any other OpenCL error; see cldeform_last_opencl_error                   */
+    CLDEFORM_GEMM_ERROR = -9,       /* CLBlast refused                                                          */
+    CLDEFORM_SELFTEST_FAILED = -10  /* the device computes wrong results                                        */
+} cldeform_status;
+
+typedef enum cldeform_dtype {
+    CLDEFORM_DTYPE_DEFAULT = 0, /* F32, or "as problem.dtype" where a field says so               */
+    CLDEFORM_F16 = 1,           /* storage only: all arithmetic is fp32; works without cl_khr_fp16 */
+    CLDEFORM_F32 = 2,
+    CLDEFORM_F64 = 3 /* needs cl_khr_fp64 */
+} cldeform_dtype;
+
+typedef enum cldeform_layout { CLDEFORM_NCHW = 0, CLDEFORM_NHWC = 1 } cldeform_layout;
+
+/* What an object can do and what a query is about: one set of bits. */
+typedef uint64_t cldeform_passes; /* 64 bits: no struct ends in padding, where struct_size could not see a new field */
+#define CLDEFORM_FORWARD     ((cldeform_passes)0x001)
+#define CLDEFORM_PACK_WEIGHT ((cldeform_passes)0x040)
+
+typedef enum cldeform_conv2d_kind {
+    CLDEFORM_CONV2D_DEFORMABLE = 0, /* v1: offset                                                            */
+    CLDEFORM_CONV2D_MODULATED = 1,  /* v2: offset and mask                                                   */
+    CLDEFORM_CONV2D_PLAIN = 2       /* neither: the ordinary convolution, e.g. the one that predicts offsets */
+} cldeform_conv2d_kind;
+
+typedef enum cldeform_border {
+    CLDEFORM_BORDER_ZERO = 0, /* samples fade to 0 within one pixel outside: torchvision, mmcv, ONNX, MXNet v2 */
+    CLDEFORM_BORDER_EDGE = 1  /* 0 outside [0,H) x [0,W), constant beyond the last centre: MXNet v1, OpenVINO default */
+} cldeform_border;
+
+/* Where (group g, tap k, axis a, y, x) of an offset lies within one image; the mask has no axis. */
+typedef enum cldeform_offset_layout {
+    CLDEFORM_OFFSET_YX = 0,     /* (g, k, a, y, x), a: 0 = y, 1 = x          torchvision, mmcv, ONNX, OpenVINO, MXNet */
+    CLDEFORM_OFFSET_XY = 1,     /* (g, k, a, y, x), a: 0 = x, 1 = y                                                   */
+    CLDEFORM_OFFSET_PLANAR = 2, /* (g, a, k, y, x): all y of a group, then all x                                      */
+    CLDEFORM_OFFSET_YX_LAST = 3 /* (y, x, g, k, a): as an NHWC convolution writes YX; the mask is (y, x, g, k)        */
+} cldeform_offset_layout;
+
+typedef enum cldeform_mask_activation {
+    CLDEFORM_MASK_AS_IS = 0,     /* torchvision, mmcv operator                       */
+    CLDEFORM_MASK_SIGMOID = 1,   /* mask holds logits: mmcv's and the papers' layers */
+    CLDEFORM_MASK_SIGMOID_X2 = 2 /* 2 * sigmoid: MXNet's layers                      */
+} cldeform_mask_activation;
+
+typedef enum cldeform_algorithm {
+    CLDEFORM_ALGORITHM_AUTO = 0,
+    CLDEFORM_ALGORITHM_IM2COL = 1 /* column buffer and GEMM */
+} cldeform_algorithm;
+
+/* One convolution. Zero in a field is its default; sizes without a default must be positive. */
+typedef struct cldeform_conv2d_problem {
+    size_t struct_size;
+    cldeform_conv2d_kind kind;
+    cldeform_passes passes; /* what to prepare; 0: FORWARD */
+
+    int64_t batch; /* no default: 0 is an empty batch, and calls then succeed */
+    int64_t in_channels, in_h, in_w;
+    int64_t out_channels;
+    int64_t kernel_h, kernel_w;
+    int64_t stride_h, stride_w;     /* 0: 1 */
+    int64_t dilation_h, dilation_w; /* 0: 1 */
+    int64_t pad_top, pad_left, pad_bottom, pad_right;
+    int64_t groups, offset_groups; /* 0: 1 */
+
+    cldeform_dtype dtype;        /* input, weight, bias, output                                  */
+    cldeform_dtype offset_dtype; /* offset, mask; default: dtype                                 */
+    cldeform_layout layout;      /* input, output; not weight, not offset                        */
+    cldeform_offset_layout offset_layout;
+    cldeform_mask_activation mask_activation;
+    cldeform_border border; /* of DEFORMABLE and MODULATED; PLAIN pads with zeros either way */
+    double offset_limit;    /* offsets are clamped to [-limit, limit] (NaN stays NaN); 0: no limit */
+
+    int32_t deterministic; /* 1: results the same to the bit from run to run, at any workspace size and limit */
+    cldeform_algorithm algorithm;
+    size_t workspace_limit; /* bytes; 0: the device's allocation limit */
+} cldeform_conv2d_problem;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,65 @@
+/* One cl_context and one of its devices: facts, options, and what is compiled for it. */
+#ifndef CLDEFORM_CONTEXT_H
+#define CLDEFORM_CONTEXT_H
+
+#include "os.h"
+#include "status.h"
+#include "text.h"
+#include "tuning.h"
+
+#include <stdbool.h>
+
+typedef struct cldeform__facts {
+    char name[256], vendor[256], driver[256], version[256], platform[256], platform_version[256];
+    cl_device_type type;
+    cl_uint compute_units, address_bits;
+    size_t max_group, max_items[3];
+    cl_ulong global_memory, max_allocation, local_memory;
+    size_t base_alignment; /* bytes, of sub-buffers */
+    bool fp64;
+    bool driver_caches; /* the driver keeps compiled kernels itself */
+} cldeform__facts;
+
+struct cldeform__program;
+struct cldeform__lane;
+
+struct cldeform_context {
+    cldeform__mutex mutex; /* guards what follows it up to the rule */
+    int references;
+    struct cldeform__program *programs;
+    struct cldeform__lane *lanes;
+    uint64_t calls;
+    uint64_t compiled, loaded; /* programs from source; from the disk cache */
+    /* -- constant after creation -- */
+    cl_context cl;
+    cl_device_id device;
+    cldeform__facts facts;
+    cldeform__tuning tuning;
+    char *cache_dir;  /* NULL: none */
+    char *kernel_dir; /* kernels from files instead of the built-in text; NULL: none */
+    cldeform_trace_function trace;
+    void *trace_user;
+};
+
+void cldeform__context_retain(cldeform_context *context);
+void cldeform__context_release(cldeform_context *context); /* accepts NULL */
+
+/* A command queue of the context's own, in order: for CLBlast, which takes no wait list, when the caller's queue is
+ * out of order. A lane serves one call at a time, so that calls wait for nothing of each other; returned lanes are used
+ * again once their last command is complete. */
+typedef struct cldeform__lane {
+    struct cldeform__lane *next;
+    cl_command_queue queue;
+    bool profiling, busy;
+    cl_event last; /* of the call before; NULL: none */
+} cldeform__lane;
+
+cldeform_status cldeform__lane_take(cldeform_context *context, bool profiling, cldeform__lane **lane);
+/* last: the lane's last command, retained here; NULL: it has none in flight. */
+void cldeform__lane_return(cldeform_context *context, cldeform__lane *lane, cl_event last);
+
+/* Device information of a fixed size; a clear failure otherwise. */
+cldeform_status cldeform__device_info(cl_device_id device, cl_device_info what, size_t size, void *value,
+                                      const char *name);
+
+#endif

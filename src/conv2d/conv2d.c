@@ -1,0 +1,140 @@
+/* Life of a convolution object, and what can be asked of it. */
+#include "conv2d.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static cldeform_status check_device(const cldeform_context *context, const cldeform_conv2d_problem *problem)
+{
+    const struct {
+        const char *name;
+        cldeform_dtype dtype;
+    } types[] = { { "dtype", problem->dtype }, { "offset_dtype", problem->offset_dtype } };
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].dtype == CLDEFORM_F64 && !context->facts.fp64)
+            return cldeform__fail(CLDEFORM_UNSUPPORTED,
+                                  "problem.%s is CLDEFORM_F64; device %s has no cl_khr_fp64, so it must be another type",
+                                  types[i].name, context->facts.name);
+    return CLDEFORM_OK;
+}
+
+cldeform_status cldeform_conv2d_create(cldeform_context *context, const cldeform_conv2d_problem *problem,
+                                       cldeform_conv2d **out)
+{
+    cldeform_status status;
+    cldeform_conv2d *conv = NULL;
+    if (!out)
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "out is NULL; it must point to where the object goes");
+    *out = NULL;
+    if (!context)
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "context is NULL");
+    conv = calloc(1, sizeof *conv);
+    if (!conv)
+        return cldeform__fail(CLDEFORM_OUT_OF_MEMORY, "no memory for a convolution");
+    conv->context = context;
+    cldeform__context_retain(context);
+    TRY(cldeform__conv2d_check(problem, &conv->problem, &conv->sizes));
+    TRY(check_device(context, &conv->problem));
+    conv->workspace_limit = (size_t)context->facts.max_allocation;
+    if (conv->problem.workspace_limit != 0 && conv->problem.workspace_limit < conv->workspace_limit)
+        conv->workspace_limit = conv->problem.workspace_limit;
+    TRY(cldeform__conv2d_choose(context, &conv->problem, &conv->sizes, &conv->algorithm, &conv->reason));
+    TRY(conv->algorithm->plan(conv));
+done:
+    if (status == CLDEFORM_OK)
+        *out = conv;
+    else
+        cldeform_conv2d_destroy(conv);
+    return status;
+}
+
+void cldeform_conv2d_destroy(cldeform_conv2d *conv)
+{
+    if (!conv)
+        return;
+    if (conv->plan)
+        conv->algorithm->free_plan(conv->plan);
+    cldeform__context_release(conv->context);
+    free(conv);
+}
+
+/* passes asked about must be of those prepared. */
+static cldeform_status check_passes(const cldeform_conv2d *conv, cldeform_passes passes)
+{
+    if (!conv)
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "conv is NULL");
+    if (passes == 0 || (passes & ~conv->problem.passes))
+        return cldeform__fail(passes == 0 ? CLDEFORM_INVALID_ARGUMENT : CLDEFORM_NOT_PREPARED,
+                              "passes is 0x%llx; it must be of those that the object was created with, 0x%llx",
+                              (unsigned long long)passes, (unsigned long long)conv->problem.passes);
+    return CLDEFORM_OK;
+}
+
+cldeform_status cldeform_conv2d_workspace_size(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum,
+                                               size_t *preferred)
+{
+    size_t least = 0, most = 0;
+    const cldeform_status status = check_passes(conv, passes);
+    if (status != CLDEFORM_OK)
+        return status;
+    if (passes & CLDEFORM_FORWARD)
+        conv->algorithm->workspace(conv, &least, &most);
+    if (minimum)
+        *minimum = least;
+    if (preferred)
+        *preferred = most;
+    return CLDEFORM_OK;
+}
+
+cldeform_status cldeform_conv2d_is_deterministic(const cldeform_conv2d *conv, cldeform_passes passes,
+                                                 int32_t *deterministic)
+{
+    const cldeform_status status = check_passes(conv, passes);
+    if (status != CLDEFORM_OK)
+        return status;
+    if (!deterministic)
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "deterministic is NULL");
+    *deterministic = 1; /* every sum of the forward pass has one order */
+    return CLDEFORM_OK;
+}
+
+cldeform_status cldeform_conv2d_packed_weight_size(const cldeform_conv2d *conv, size_t *bytes, uint64_t *format)
+{
+    size_t found_bytes = 0;
+    uint64_t found_format = 0;
+    const cldeform_status status = check_passes(conv, CLDEFORM_PACK_WEIGHT);
+    if (status != CLDEFORM_OK)
+        return status;
+    conv->algorithm->packed_weight(conv, &found_bytes, &found_format);
+    if (bytes)
+        *bytes = found_bytes;
+    if (format)
+        *format = found_format;
+    return CLDEFORM_OK;
+}
+
+cldeform_status cldeform_conv2d_describe(const cldeform_conv2d *conv, char *out, size_t capacity, size_t *needed)
+{
+    if (!conv)
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "conv is NULL");
+    if (!out && capacity > 0)
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "text is NULL and capacity %zu; it must be 0 then", capacity);
+    static const char *const kinds[] = { "deformable", "modulated", "plain" };
+    size_t minimum = 0, preferred = 0;
+    cldeform__text text = { 0 };
+    conv->algorithm->workspace(conv, &minimum, &preferred);
+    cldeform__text_add(&text, "{\"operation\":\"conv2d\",\"kind\":\"%s\",\"device\":", kinds[conv->problem.kind]);
+    cldeform__text_add_json(&text, conv->context->facts.name);
+    cldeform__text_add(&text, ",\"algorithm\":\"%s\",\"reason\":", conv->algorithm->name);
+    cldeform__text_add_json(&text, conv->reason);
+    cldeform__text_add(&text,
+                       ",\"dtype\":\"%s\",\"offset_dtype\":\"%s\",\"workspace_bytes\":%zu,\"workspace_minimum\":%zu,"
+                       "\"workspace_limit\":%zu,\"gflop\":%.9g,\"deterministic\":true,\"tuning\":",
+                       cldeform__dtype_name(conv->problem.dtype), cldeform__dtype_name(conv->problem.offset_dtype),
+                       preferred, minimum, conv->workspace_limit,
+                       cldeform__conv2d_flop(&conv->problem, &conv->sizes) * 1e-9);
+    cldeform__text_add_json(&text, conv->context->tuning.source);
+    conv->algorithm->describe(conv, &text);
+    cldeform__text_add(&text, "}");
+    return cldeform__text_give(&text, out, capacity, needed);
+}

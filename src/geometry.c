@@ -1,0 +1,51 @@
+#include "geometry.h"
+
+bool cldeform__multiply(int64_t a, int64_t b, int64_t *result)
+{
+    if (a != 0 && b > INT64_MAX / a)
+        return false;
+    *result = a * b;
+    return true;
+}
+
+bool cldeform__add(int64_t a, int64_t b, int64_t *result)
+{
+    if (b > INT64_MAX - a)
+        return false;
+    *result = a + b;
+    return true;
+}
+
+bool cldeform__product(const int64_t *factors, int n, int64_t *result)
+{
+    int64_t product = 1;
+    for (int i = 0; i < n; i++)
+        if (!cldeform__multiply(product, factors[i], &product))
+            return false;
+    *result = product;
+    return true;
+}
+
+bool cldeform__bytes(int64_t elements, size_t element_size, size_t *bytes)
+{
+    int64_t product;
+    if (!cldeform__multiply(elements, (int64_t)element_size, &product) || (uint64_t)product > SIZE_MAX)
+        return false;
+    *bytes = (size_t)product;
+    return true;
+}
+
+int64_t cldeform__divide_up(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+bool cldeform__round_up(int64_t a, int64_t b, int64_t *result)
+{
+    return cldeform__multiply(cldeform__divide_up(a, b), b, result);
+}
+
+bool cldeform__needs_long_index(int64_t elements)
+{
+    return elements > INT32_MAX;
+}

@@ -1,0 +1,151 @@
+#include "launch.h"
+#include "arguments.h"
+
+#include <string.h>
+
+cldeform_status cldeform__call_begin(cldeform__call *call, cldeform_context *context, cl_command_queue queue,
+                                     const char *operation, cl_uint n_wait, const cl_event *wait, bool wants_event)
+{
+    cldeform_status status;
+    cl_command_queue_properties properties = 0;
+    memset(call, 0, sizeof *call);
+    TRY(cldeform__check_queue(context, queue, &properties));
+    TRY(cldeform__check_wait_list(context, n_wait, wait));
+    call->context = context;
+    call->queue = queue;
+    call->operation = operation;
+    call->out_of_order = (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
+    call->profiling = (properties & CL_QUEUE_PROFILING_ENABLE) != 0;
+    call->keep_events = wants_event || call->out_of_order || context->trace;
+    call->n_wait = n_wait;
+    call->wait = wait;
+    cldeform__mutex_lock(&context->mutex);
+    call->number = ++context->calls;
+    cldeform__mutex_unlock(&context->mutex);
+done:
+    return status;
+}
+
+void cldeform__call_waits(const cldeform__call *call, cl_uint *n, const cl_event **events)
+{
+    if (!call->started) {
+        *n = call->n_wait;
+        *events = call->wait;
+    } else if (call->out_of_order) {
+        *n = 1;
+        *events = &call->last;
+    } else { /* the queue's order is enough */
+        *n = 0;
+        *events = NULL;
+    }
+}
+
+void cldeform__call_advance(cldeform__call *call, cl_event event)
+{
+    if (call->last)
+        clReleaseEvent(call->last);
+    call->last = event;
+    call->started = true;
+}
+
+void cldeform__call_trace(const cldeform__call *call, const char *step, cl_event first, cl_event last, double flop,
+                          double bytes)
+{
+    if (!call->context->trace)
+        return;
+    const cldeform_trace_record record = {
+        .struct_size = sizeof record,
+        .operation = call->operation,
+        .step = step,
+        .call = call->number,
+        .first_event = first,
+        .event = last,
+        .flop = flop,
+        .bytes = bytes,
+    };
+    call->context->trace(&record, call->context->trace_user);
+}
+
+cldeform_status cldeform__call_launch(cldeform__call *call, const cldeform__launch *launch)
+{
+    cldeform__kernel *kernel = launch->kernel;
+    const size_t limits[] = { kernel->max_group, call->context->facts.max_group, call->context->facts.max_items[0] };
+    size_t group = launch->group;
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        group = group < limits[i] ? group : limits[i];
+    const size_t global[3] = { (launch->items[0] + group - 1) / group * group, launch->items[1], launch->items[2] };
+    const size_t local[3] = { group, 1, 1 };
+    cl_uint n_wait;
+    const cl_event *wait;
+    cl_event event = NULL;
+    cl_int error = CL_SUCCESS;
+    cldeform__call_waits(call, &n_wait, &wait);
+
+    cldeform__mutex_lock(&kernel->mutex);
+    cl_uint set = 0;
+    while (set < launch->n_arguments && error == CL_SUCCESS) {
+        error = clSetKernelArg(kernel->kernel, set, launch->arguments[set].size, launch->arguments[set].value);
+        set++;
+    }
+    const bool arguments_set = error == CL_SUCCESS;
+    if (arguments_set)
+        error = clEnqueueNDRangeKernel(call->queue, kernel->kernel, 3, NULL, global, local, n_wait, wait,
+                                       call->keep_events ? &event : NULL);
+    cldeform__mutex_unlock(&kernel->mutex);
+
+    if (!arguments_set)
+        return cldeform__fail_cl(error, "clSetKernelArg(%s, argument %u)", kernel->name, set - 1);
+    if (error != CL_SUCCESS)
+        return cldeform__fail_cl(error, "clEnqueueNDRangeKernel(%s, %zu x %zu x %zu work-items in groups of %zu)",
+                                 kernel->name, global[0], global[1], global[2], group);
+    cldeform__call_advance(call, event);
+    cldeform__call_trace(call, launch->step, event, event, launch->flop, launch->bytes);
+    return CLDEFORM_OK;
+}
+
+/* An event for a call that enqueued nothing: complete when the caller's events are. */
+static cldeform_status mark_nothing(cldeform__call *call)
+{
+    cl_int error = CL_SUCCESS;
+    if (call->out_of_order && call->n_wait == 0) {
+        /* a marker with an empty list would wait for the whole queue */
+        call->last = clCreateUserEvent(call->context->cl, &error);
+        if (error == CL_SUCCESS)
+            error = clSetUserEventStatus(call->last, CL_COMPLETE);
+        return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "clCreateUserEvent");
+    }
+    error = clEnqueueMarkerWithWaitList(call->queue, call->n_wait, call->wait, &call->last);
+    return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "clEnqueueMarkerWithWaitList");
+}
+
+/* The caller finishes its own queue: what ended in the lane must end there too. */
+static cldeform_status leave_lane(cldeform__call *call)
+{
+    cl_event marker = NULL;
+    const cl_int error = clEnqueueMarkerWithWaitList(call->queue, 1, &call->last, &marker);
+    cldeform__lane_return(call->context, call->lane, call->last);
+    call->lane = NULL;
+    if (error != CL_SUCCESS)
+        return cldeform__fail_cl(error, "clEnqueueMarkerWithWaitList");
+    cldeform__call_advance(call, marker);
+    return CLDEFORM_OK;
+}
+
+cldeform_status cldeform__call_end(cldeform__call *call, cldeform_status status, cl_event *done)
+{
+    if (status == CLDEFORM_OK && call->lane)
+        status = leave_lane(call);
+    else if (call->lane)
+        cldeform__lane_return(call->context, call->lane, call->last);
+    if (status == CLDEFORM_OK && done && !call->started)
+        status = mark_nothing(call);
+    if (done) {
+        *done = status == CLDEFORM_OK ? call->last : NULL;
+        if (status == CLDEFORM_OK)
+            call->last = NULL;
+    }
+    if (call->last)
+        clReleaseEvent(call->last);
+    call->last = NULL;
+    return status;
+}

@@ -1,0 +1,164 @@
+#include "tuning.h"
+#include "os.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The built-in rows, most specific first; the last fits every device. A row fits when `part` is in the device's name
+ * and `cpu` is its kind (-1: either).
+ *
+ * The columns of a GPU are sized to stay in its last-level cache, those of a CPU to amortise what a GEMM call copies. */
+static const struct row {
+    const char *label, *part;
+    int cpu;
+    int im2col_group, channel_vector, columns_kib, gemm_clblast, long_index;
+} rows[] = {
+    /* label      part   cpu  im2col_group  channel_vector  columns_kib  gemm_clblast  long_index */
+    { "cpu",      "",     1,            64,              8,        8192,            1,          0 },
+    { "default",  "",    -1,            64,              4,       24576,            1,          0 },
+};
+
+static bool contains(const char *text, const char *part)
+{
+    const size_t length = strlen(part);
+    for (; *text; text++) {
+        size_t i = 0;
+        while (i < length && text[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
+            i++;
+        if (i == length)
+            return true;
+    }
+    return length == 0;
+}
+
+static void take_row(cldeform__tuning *tuning, const struct row *row)
+{
+#define X(name, least, most, what) tuning->name = row->name;
+    CLDEFORM__TUNING_LIST(X)
+#undef X
+    snprintf(tuning->source, sizeof tuning->source, "built-in: %s", row->label);
+}
+
+/* Sets one parameter; NULL, or what is wrong with it. */
+static const char *set_parameter(cldeform__tuning *tuning, const char *name, const char *value)
+{
+    char *end = NULL;
+    const long number = strtol(value, &end, 10);
+    if (end == value || *end)
+        return "is not a whole number";
+#define X(parameter, least, most, what)                                                                                \
+    if (strcmp(name, #parameter) == 0) {                                                                               \
+        if (number < (least) || number > (most))                                                                       \
+            return "is out of range";                                                                                  \
+        if (strcmp(name, "channel_vector") == 0 && (number & (number - 1)) != 0)                                       \
+            return "is not 1, 2, 4, 8 or 16";                                                                          \
+        tuning->parameter = (int)number;                                                                               \
+        return NULL;                                                                                                   \
+    }
+    CLDEFORM__TUNING_LIST(X)
+#undef X
+    return "is not a parameter";
+}
+
+/* Cuts the next word off *rest; NULL at its end. (strtok keeps a state that threads would share.) */
+static char *next_word(char **rest)
+{
+    static const char space[] = " \t\r";
+    char *word = *rest + strspn(*rest, space);
+    if (!*word)
+        return NULL;
+    *rest = word + strcspn(word, space);
+    if (**rest)
+        *(*rest)++ = 0;
+    return word;
+}
+
+/* One line, which it takes apart: true if it was for this device and has been applied. */
+static bool apply_line(cldeform__tuning *tuning, const cldeform__tuning_device *device, char *line, int number,
+                       cldeform__text *refused)
+{
+    char *comment = strchr(line, '#');
+    if (comment)
+        *comment = 0;
+    line += strspn(line, " \t\r");
+    if (!*line)
+        return false;
+    char *close = *line == '"' ? strchr(line + 1, '"') : NULL;
+    if (!close) {
+        cldeform__text_add(refused, "line %d: does not begin with a part of a device's name in quotes\n", number);
+        return false;
+    }
+    *close = 0;
+    const char *part = line + 1;
+    cldeform__tuning changed = *tuning;
+    char *rest = close + 1;
+    for (char *pair = next_word(&rest); pair; pair = next_word(&rest)) {
+        char *equals = strchr(pair, '=');
+        const char *wrong = "has no value";
+        if (equals) {
+            *equals = 0;
+            wrong = set_parameter(&changed, pair, equals + 1);
+        }
+        if (wrong) {
+            cldeform__text_add(refused, "line %d: %s%s%s %s\n", number, pair, equals ? "=" : "",
+                               equals ? equals + 1 : "", wrong);
+            return false;
+        }
+    }
+    if (strcmp(part, "*") != 0 && !contains(device->name, part))
+        return false;
+    *tuning = changed;
+    return true;
+}
+
+cldeform_status cldeform__tuning_load(cldeform__tuning *tuning, const cldeform__tuning_device *device, const char *file)
+{
+    memset(tuning, 0, sizeof *tuning);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if ((rows[i].cpu < 0 || rows[i].cpu == device->is_cpu) && contains(device->name, rows[i].part)) {
+            take_row(tuning, &rows[i]);
+            break;
+        }
+    }
+    if (!file)
+        return CLDEFORM_OK;
+
+    size_t size = 0;
+    char *data = cldeform__read_file(file, 1 << 20, &size);
+    if (!data)
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
+                              "tuning_file is \"%s\", which cannot be read; it must be a text file of at most 1 MiB",
+                              file);
+    cldeform__text refused = { 0 };
+    int number = 1;
+    for (char *line = data; line; number++) {
+        char *end = strchr(line, '\n');
+        if (end)
+            *end = 0;
+        if (apply_line(tuning, device, line, number, &refused))
+            snprintf(tuning->source, sizeof tuning->source, "file: %.60s line %d", file, number);
+        line = end ? end + 1 : NULL;
+    }
+    free(data);
+    tuning->refused = refused.data;
+    return CLDEFORM_OK;
+}
+
+void cldeform__tuning_free(cldeform__tuning *tuning)
+{
+    free(tuning->refused);
+    tuning->refused = NULL;
+}
+
+void cldeform__tuning_describe(const cldeform__tuning *tuning, cldeform__text *text)
+{
+    cldeform__text_add(text, "\"source\":");
+    cldeform__text_add_json(text, tuning->source);
+#define X(name, least, most, what) cldeform__text_add(text, ",\"%s\":%d", #name, tuning->name);
+    CLDEFORM__TUNING_LIST(X)
+#undef X
+    cldeform__text_add(text, ",\"refused\":");
+    cldeform__text_add_json(text, tuning->refused);
+}

@@ -1,0 +1,42 @@
+/* Parameters of the kernels and of their use, per device: a table, and a file that overrides it. */
+#ifndef CLDEFORM_TUNING_H
+#define CLDEFORM_TUNING_H
+
+#include "text.h"
+
+/* Columns of the table: X(name, least, most, what it is). Every value is a whole number. */
+#define CLDEFORM__TUNING_LIST(X)                                                                                       \
+    X(im2col_group, 1, 1024, "work-items of a work-group of im2col and of the other element-wise kernels")             \
+    X(channel_vector, 1, 16, "channels that im2col moves at once in NHWC: 1, 2, 4, 8 or 16")                           \
+    X(columns_kib, 1, 1 << 20, "size aimed at for the columns that are in memory at a time, KiB")                      \
+    X(gemm_clblast, 0, 1, "1: CLBlast multiplies; 0: the built-in kernel does")                                        \
+    X(long_index, 0, 1, "1: 64-bit indices in kernels even where 32 bits are enough; for tests")
+
+typedef struct cldeform__tuning {
+#define X(name, least, most, what) int name;
+    CLDEFORM__TUNING_LIST(X)
+#undef X
+    char source[96];     /* "built-in: cpu", "file: tuning.txt line 3", ... */
+    char *refused;       /* lines of the file that were not understood, one text a line; NULL: none */
+} cldeform__tuning;
+
+/* What rows are chosen by. */
+typedef struct cldeform__tuning_device {
+    const char *name; /* of the device */
+    int is_cpu;
+} cldeform__tuning_device;
+
+/* The built-in row of the device, overridden by the lines of `file` (NULL: none) that match it.
+ *
+ * File: text, one line per device; '#' starts a comment. A line is a part of the device's name in double quotes ("" or
+ * "*": any device), then name=value pairs of CLDEFORM__TUNING_LIST; what a line leaves out stays as it was, later lines
+ * override earlier ones. A line with an unknown name or a value out of range is refused whole and listed in `refused`.
+ * Errors: INVALID_ARGUMENT (the file cannot be read), OUT_OF_MEMORY. */
+cldeform_status cldeform__tuning_load(cldeform__tuning *tuning, const cldeform__tuning_device *device,
+                                      const char *file);
+void cldeform__tuning_free(cldeform__tuning *tuning);
+
+/* "name":value pairs, comma-separated, without braces. */
+void cldeform__tuning_describe(const cldeform__tuning *tuning, cldeform__text *text);
+
+#endif
