@@ -1,0 +1,17 @@
+# Each public header compiles alone, as C11 and as C++17, without a warning.
+include(${SETTINGS})
+
+set(ENV{PKG_CONFIG_PATH} ${library_directory}/pkgconfig)
+run(${pkg_config} --cflags cldeform)
+separate_arguments(flags UNIX_COMMAND "${output}")
+file(GLOB headers RELATIVE ${prefix}/include ${prefix}/include/cldeform/*.h)
+if(NOT headers)
+    message(FATAL_ERROR "No headers are installed in ${prefix}/include/cldeform")
+endif()
+foreach(header IN LISTS headers)
+    file(WRITE ${work}/alone.c "#include <${header}>\nint main(void) { return 0; }\n")
+    run(${c_compiler} -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c ${work}/alone.c ${flags})
+    if(cxx_compiler)
+        run(${cxx_compiler} -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ ${work}/alone.c ${flags})
+    endif()
+endforeach()

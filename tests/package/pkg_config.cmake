@@ -1,0 +1,26 @@
+# A C program that uses pkg-config, with the shared and with the static library.
+include(${SETTINGS})
+
+function(consume name library_directory)
+    set(ENV{PKG_CONFIG_PATH} ${library_directory}/pkgconfig)
+    run(${pkg_config} --exact-version=${version} cldeform)
+    run(${pkg_config} --cflags --libs ${ARGN} cldeform)
+    separate_arguments(flags UNIX_COMMAND "${output}")
+    run(${c_compiler} ${source_directory}/tests/package/consumer/consumer.c -o ${work}/${name} ${flags})
+    set(ENV{LD_LIBRARY_PATH} ${library_directory})
+    run_consumer(${work}/${name})
+endfunction()
+
+if(build_shared)
+    consume(shared ${library_directory})
+endif()
+if(build_static)
+    # A copy without the shared library: -lcldeform would prefer it.
+    file(COPY ${prefix}/ DESTINATION ${work}/only_static)
+    file(RELATIVE_PATH libraries ${prefix} ${library_directory})
+    file(GLOB shared_libraries ${work}/only_static/${libraries}/libcldeform.so*)
+    if(shared_libraries)
+        file(REMOVE ${shared_libraries})
+    endif()
+    consume(static ${work}/only_static/${libraries} --static)
+endif()

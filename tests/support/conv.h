@@ -1,0 +1,62 @@
+/* One convolution in a test: its tensors on the host, what the reference makes of them, and a run on the device between
+ * guard bands. */
+#ifndef TEST_CONV_H
+#define TEST_CONV_H
+
+#include "device.h"
+
+enum { TEST_TENSORS = CLDEFORM_OUTPUT + 1 };
+
+typedef enum test_data {
+    /* Whole numbers, offsets and masks in quarters: every sum is exact in fp32, in any order. */
+    TEST_EXACT,
+    /* Uniform values; offsets mostly inside, some outside, some exactly at borders. */
+    TEST_RANDOM
+} test_data;
+
+typedef struct test_conv {
+    cldeform_conv2d_problem problem;
+    bool has_bias;
+    bool present[TEST_TENSORS];
+    cldeform_shape shape[TEST_TENSORS];
+    cldeform_dtype dtype[TEST_TENSORS];
+    double *values[TEST_TENSORS]; /* rounded to dtype; [CLDEFORM_OUTPUT]: what the reference gives */
+    double *magnitude;            /* the sum of the terms' absolute values, for error bounds; NULL until asked for */
+} test_conv;
+
+/* All tensors of the problem, filled with reproducible data. */
+void test_conv_create(test_conv *conv, const cldeform_conv2d_problem *problem, bool has_bias, test_data data,
+                      uint32_t seed);
+/* Computes values[CLDEFORM_OUTPUT] from the others. */
+void test_conv_reference(test_conv *conv);
+void test_conv_destroy(test_conv *conv);
+
+/* How a run differs from the plainest one; zero is the plainest. */
+typedef struct test_run {
+    cl_command_queue queue;    /* NULL: the device's in-order queue */
+    cldeform_context *context; /* NULL: the device's */
+    bool strided;              /* gaps between images, and tensors that do not begin at element 0 */
+    bool workspace;            /* a workspace of workspace_bytes; 0: the minimum */
+    size_t workspace_bytes;
+    bool pack_weight;          /* pack first, where the algorithm packs */
+    cl_mem_flags output_flags; /* 0: CL_MEM_READ_WRITE */
+} test_run;
+
+/* Runs forward; found: room for the output's elements (malloc'ed by the caller). Fails the test when a guard band was
+ * touched or an element of the output not written (outputs start as NaN). */
+void test_conv_run(const test_device *device, const test_conv *conv, const test_run *run, double *found);
+
+/* The same, with the room malloc'ed here for the caller to free. */
+double *test_conv_run_alone(const test_device *device, const test_conv *conv, const test_run *run);
+
+/* Runs, compares: exactly, or within the error bound of the type. Prints where it differs. */
+void test_conv_check(const test_device *device, test_conv *conv, const test_run *run, bool exact);
+
+/* Fails unless |found - expected| <= bound, naming element, values and problem. bounds NULL: equal, NaN equal to NaN.
+ */
+void test_conv_compare(const test_conv *conv, const double *found, const double *expected, const double *bounds);
+
+/* Everything different from everything else: sizes, strides, pads, groups. */
+cldeform_conv2d_problem test_small_problem(cldeform_conv2d_kind kind);
+
+#endif

@@ -1,0 +1,43 @@
+/* The OpenCL device that a test program runs on: the first one of the loader's list (tests pin the list). */
+#ifndef TEST_DEVICE_H
+#define TEST_DEVICE_H
+
+#include "cldeform/cldeform.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+typedef struct test_device {
+    cl_device_id id;
+    cl_context cl;
+    cl_command_queue queue;        /* in order */
+    cl_command_queue out_of_order; /* NULL: the device has none */
+    cldeform_context *context;     /* reads no CLDEFORM_* variable, has no disk cache */
+    char name[256];
+    bool fp64;
+} test_device;
+
+/* Opens the device, or ends the program with 77 (skipped) when there is none. */
+void test_device_open(test_device *device);
+void test_device_close(test_device *device);
+
+/* A context of the device whose tuning file has these lines. */
+cldeform_context *test_tuned_context(const test_device *device, const char *lines);
+
+/* A queue of the device with these properties; NULL if it has no such queue. */
+cl_command_queue test_queue_create(const test_device *device, cl_command_queue_properties properties);
+
+/* Fails the test with the library's error text unless the call succeeds. */
+#define assert_ok(call) test_assert_status((call), CLDEFORM_OK, NULL, #call, __FILE__, __LINE__)
+/* Fails unless the call gives this status, and the error text holds `part` (NULL: any). */
+#define assert_status(call, status, part) test_assert_status((call), (status), (part), #call, __FILE__, __LINE__)
+void test_assert_status(cldeform_status found, cldeform_status wanted, const char *part, const char *call,
+                        const char *file, int line);
+
+#define assert_cl(call) assert_int_equal((call), CL_SUCCESS)
+
+#endif

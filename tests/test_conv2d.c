@@ -1,0 +1,211 @@
+/* Convolution forward against the reference: exactly where the data allows it, else within an error bound. */
+#include "conv_cases.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static test_device device;
+
+static const cldeform_conv2d_kind kinds[] = {CLDEFORM_CONV2D_DEFORMABLE, CLDEFORM_CONV2D_MODULATED,
+                                             CLDEFORM_CONV2D_PLAIN};
+static const cldeform_layout layouts[] = {CLDEFORM_NCHW, CLDEFORM_NHWC};
+static const cldeform_border borders[] = {CLDEFORM_BORDER_ZERO, CLDEFORM_BORDER_EDGE};
+
+/* Every shape, kind, layout and border in one type; the way of calling changes from case to case. */
+static void check_cases(cldeform_dtype dtype, test_data data)
+{
+    uint32_t seed = 1;
+    for (int row = 0; row < test_n_conv_cases; row++) {
+        for (int k = 0; k < 3; k++) {
+            for (int l = 0; l < 2; l++) {
+                for (int b = 0; b < 2; b++) {
+                    cldeform_conv2d_problem problem = test_case_problem(&test_conv_cases[row], kinds[k]);
+                    problem.dtype = dtype;
+                    problem.layout = layouts[l];
+                    problem.border = borders[b];
+                    if (kinds[k] == CLDEFORM_CONV2D_PLAIN && b > 0)
+                        continue;
+                    const test_run run = {
+                        .strided = seed % 2, .workspace = seed % 3 == 0, .pack_weight = seed % 5 == 0};
+                    test_conv conv;
+                    test_conv_create(&conv, &problem, seed % 4 != 0, data, seed);
+                    test_conv_check(&device, &conv, &run, data == TEST_EXACT);
+                    test_conv_destroy(&conv);
+                    seed++;
+                }
+            }
+        }
+    }
+}
+
+static void exact_fp32(void **state)
+{
+    (void)state;
+    check_cases(CLDEFORM_F32, TEST_EXACT);
+}
+
+static void exact_fp16(void **state)
+{
+    (void)state;
+    check_cases(CLDEFORM_F16, TEST_EXACT);
+}
+
+static void exact_fp64(void **state)
+{
+    (void)state;
+    if (!device.fp64)
+        skip();
+    check_cases(CLDEFORM_F64, TEST_EXACT);
+}
+
+static void random_fp32(void **state)
+{
+    (void)state;
+    check_cases(CLDEFORM_F32, TEST_RANDOM);
+}
+
+static void random_fp16(void **state)
+{
+    (void)state;
+    check_cases(CLDEFORM_F16, TEST_RANDOM);
+}
+
+static void random_fp64(void **state)
+{
+    (void)state;
+    if (!device.fp64)
+        skip();
+    check_cases(CLDEFORM_F64, TEST_RANDOM);
+}
+
+/* One run of the small problem with some fields changed. */
+static void check_problem(const cldeform_conv2d_problem *problem, const test_run *run, test_data data, bool bias)
+{
+    test_conv conv;
+    test_conv_create(&conv, problem, bias, data, 77);
+    test_conv_check(&device, &conv, run, data == TEST_EXACT);
+    test_conv_destroy(&conv);
+}
+
+static void offset_types(void **state)
+{
+    (void)state;
+    const cldeform_dtype types[] = {CLDEFORM_F16, CLDEFORM_F32, CLDEFORM_F64};
+    for (int d = 0; d < 3; d++) {
+        for (int o = 0; o < 3; o++) {
+            cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+            problem.dtype = types[d];
+            problem.offset_dtype = types[o];
+            problem.layout = layouts[(d + o) % 2];
+            if ((types[d] == CLDEFORM_F64 || types[o] == CLDEFORM_F64) && !device.fp64)
+                continue;
+            check_problem(&problem, &(test_run){.strided = true}, TEST_EXACT, true);
+        }
+    }
+}
+
+static void offset_layouts(void **state)
+{
+    (void)state;
+    for (int o = CLDEFORM_OFFSET_YX; o <= CLDEFORM_OFFSET_YX_LAST; o++) {
+        for (int l = 0; l < 2; l++) {
+            cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+            problem.offset_layout = (cldeform_offset_layout)o;
+            problem.layout = layouts[l];
+            check_problem(&problem, &(test_run){.strided = l == 0}, TEST_EXACT, false);
+        }
+    }
+}
+
+static void mask_activations(void **state)
+{
+    (void)state;
+    for (int a = CLDEFORM_MASK_AS_IS; a <= CLDEFORM_MASK_SIGMOID_X2; a++) {
+        cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+        problem.mask_activation = (cldeform_mask_activation)a;
+        check_problem(&problem, &(test_run){0}, TEST_RANDOM, false);
+    }
+}
+
+static void offset_limits(void **state)
+{
+    (void)state;
+    const double limits[] = {0.25, 1, 1.5, 1e30, (double)INFINITY};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_DEFORMABLE);
+        problem.offset_limit = limits[i];
+        check_problem(&problem, &(test_run){0}, TEST_EXACT, false);
+    }
+}
+
+static void long_indices(void **state)
+{
+    (void)state;
+    cldeform_context *context = test_tuned_context(&device, "\"*\" long_index=1 gemm_clblast=0\n");
+    for (int k = 0; k < 3; k++) {
+        for (int l = 0; l < 2; l++) {
+            cldeform_conv2d_problem problem = test_small_problem(kinds[k]);
+            problem.layout = layouts[l];
+            cldeform_conv2d *conv = NULL;
+            char text[4096];
+            assert_ok(cldeform_conv2d_create(context, &problem, &conv));
+            assert_ok(cldeform_conv2d_describe(conv, text, sizeof text, NULL));
+            assert_non_null(strstr(text, "INDEX_BITS=64"));
+            assert_non_null(strstr(text, "\"gemm\":\"builtin\""));
+            cldeform_conv2d_destroy(conv);
+            check_problem(&problem, &(test_run){.context = context, .strided = true}, TEST_EXACT, true);
+        }
+    }
+    cldeform_context_destroy(context);
+}
+
+static void vector_widths(void **state)
+{
+    (void)state;
+    for (int width = 1; width <= 16; width *= 2) {
+        char line[80];
+        snprintf(line, sizeof line, "\"\" channel_vector=%d im2col_group=%d\n", width, 7 * width);
+        cldeform_context *context = test_tuned_context(&device, line);
+        cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+        problem.in_channels = 66, problem.layout = CLDEFORM_NHWC;
+        problem.dtype = width == 4 ? CLDEFORM_F16 : CLDEFORM_F32;
+        check_problem(&problem, &(test_run){.context = context}, TEST_EXACT, true);
+        cldeform_context_destroy(context);
+    }
+}
+
+/* Output that may only be written: products must not go there directly. */
+static void write_only_output(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_DEFORMABLE);
+    check_problem(&problem, &(test_run){.output_flags = CL_MEM_WRITE_ONLY}, TEST_EXACT, false);
+    check_problem(&problem, &(test_run){.output_flags = CL_MEM_WRITE_ONLY}, TEST_EXACT, true);
+}
+
+static int open_device(void **state)
+{
+    (void)state;
+    test_device_open(&device);
+    return 0;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    test_device_close(&device);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exact_fp32),        cmocka_unit_test(exact_fp16),     cmocka_unit_test(exact_fp64),
+        cmocka_unit_test(random_fp32),       cmocka_unit_test(random_fp16),    cmocka_unit_test(random_fp64),
+        cmocka_unit_test(offset_types),      cmocka_unit_test(offset_layouts), cmocka_unit_test(mask_activations),
+        cmocka_unit_test(offset_limits),     cmocka_unit_test(long_indices),   cmocka_unit_test(vector_widths),
+        cmocka_unit_test(write_only_output),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}

@@ -1,0 +1,170 @@
+/* Workspaces, limits and chunks: results must not depend on them. */
+#include "conv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static test_device device;
+
+static const cldeform_layout layouts[] = {CLDEFORM_NCHW, CLDEFORM_NHWC};
+
+/* One run of the small problem with some fields changed. */
+static void check_problem(const cldeform_conv2d_problem *problem, const test_run *run, test_data data, bool bias)
+{
+    test_conv conv;
+    test_conv_create(&conv, problem, bias, data, 77);
+    test_conv_check(&device, &conv, run, data == TEST_EXACT);
+    test_conv_destroy(&conv);
+}
+
+/* ---- workspace ----------------------------------------------------------------------------------------- */
+
+/* The same bits at any workspace size, batch and queue. */
+static void results_do_not_depend_on_chunks(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    problem.batch = 5;
+    for (int l = 0; l < 2; l++) {
+        size_t minimum = 0, preferred = 0;
+        cldeform_conv2d *object = NULL;
+        problem.layout = layouts[l];
+        assert_ok(cldeform_conv2d_create(device.context, &problem, &object));
+        assert_ok(cldeform_conv2d_workspace_size(object, CLDEFORM_FORWARD, &minimum, &preferred));
+        cldeform_conv2d_destroy(object);
+        assert_true(minimum > 0 && minimum < preferred);
+        test_conv conv;
+        test_conv_create(&conv, &problem, true, TEST_RANDOM, 21);
+        double *expected = test_conv_run_alone(&device, &conv, &(test_run){0});
+        for (int step = 0; step <= 6; step++) {
+            const size_t bytes = minimum + (preferred + 5000 - minimum) * (size_t)step / 6;
+            double *found =
+                test_conv_run_alone(&device, &conv, &(test_run){.workspace = true, .workspace_bytes = bytes});
+            test_conv_compare(&conv, found, expected, NULL);
+            free(found);
+        }
+        if (device.out_of_order) {
+            double *found =
+                test_conv_run_alone(&device, &conv, &(test_run){.queue = device.out_of_order, .workspace = true});
+            test_conv_compare(&conv, found, expected, NULL);
+            free(found);
+        }
+        free(expected);
+        test_conv_destroy(&conv);
+    }
+}
+
+/* A limit below an image's columns cuts the image into slabs. */
+static void limits_make_slabs(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    problem.in_h = 30, problem.in_w = 31;
+    for (int l = 0; l < 2; l++) {
+        problem.layout = layouts[l];
+        problem.workspace_limit = 0;
+        size_t previous = SIZE_MAX;
+        for (size_t limit = 400000; limit > 12000; limit /= 3) {
+            size_t minimum = 0, preferred = 0;
+            cldeform_conv2d *object = NULL;
+            problem.workspace_limit = limit;
+            assert_ok(cldeform_conv2d_create(device.context, &problem, &object));
+            assert_ok(cldeform_conv2d_workspace_size(object, CLDEFORM_FORWARD, &minimum, &preferred));
+            cldeform_conv2d_destroy(object);
+            assert_true(minimum <= preferred && preferred <= limit && preferred < previous);
+            previous = preferred;
+            check_problem(&problem, &(test_run){.workspace = true}, TEST_EXACT, true);
+            check_problem(&problem, &(test_run){.workspace = true, .workspace_bytes = preferred}, TEST_EXACT, false);
+        }
+    }
+    /* below the minimum: an error that names it, and the minimum works */
+    cldeform_conv2d *object = NULL;
+    problem.workspace_limit = 100;
+    assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_LIMIT, "minimum");
+    assert_null(object);
+    const char *text = strstr(cldeform_last_error(), " is ");
+    text = text ? strstr(text + 4, " is ") : NULL;
+    assert_non_null(text);
+    problem.workspace_limit = (size_t)strtoull(text + 4, NULL, 10);
+    check_problem(&problem, &(test_run){.workspace = true}, TEST_EXACT, true);
+    problem.workspace_limit--;
+    assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_LIMIT, "minimum");
+
+    /* deterministic: the limit must not change the slabs, so it is refused earlier */
+    problem.deterministic = 1;
+    problem.workspace_limit = 20000;
+    assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_LIMIT, "deterministic");
+}
+
+/* Sizes beyond CLBlast's kernel for small products, with its scratch in the workspace. */
+static void large_product(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+    problem.batch = 1, problem.in_channels = 290, problem.out_channels = 260;
+    problem.in_h = 31, problem.in_w = 37;
+    problem.kernel_h = problem.kernel_w = 3;
+    problem.pad_top = problem.pad_left = problem.pad_bottom = problem.pad_right = 1;
+    for (int l = 0; l < 2; l++) {
+        problem.layout = layouts[l];
+        /* the reference would take long over all of it: weights of most outputs are those of the first ones */
+        test_conv conv;
+        test_conv_create(&conv, &problem, true, TEST_EXACT, 4);
+        cldeform_conv2d_problem part = problem;
+        part.out_channels = 4;
+        test_conv small;
+        test_conv_create(&small, &part, true, TEST_EXACT, 4);
+        for (int t = CLDEFORM_INPUT; t <= CLDEFORM_OFFSET; t++)
+            memcpy(small.values[t], conv.values[t], (size_t)conv.shape[t].elements * sizeof(double));
+        const size_t filter = 290 * 9;
+        for (size_t o = 0; o < 260; o++) {
+            memcpy(conv.values[CLDEFORM_WEIGHT] + o * filter, small.values[CLDEFORM_WEIGHT] + o % 4 * filter,
+                   filter * sizeof(double));
+            conv.values[CLDEFORM_BIAS][o] = small.values[CLDEFORM_BIAS][o % 4];
+        }
+        test_conv_reference(&small);
+        const size_t plane = 31 * 37;
+        for (size_t o = 0; o < 260; o++)
+            for (size_t i = 0; i < plane; i++)
+                conv.values[CLDEFORM_OUTPUT][l ? i * 260 + o : o * plane + i] =
+                    small.values[CLDEFORM_OUTPUT][l ? i * 4 + o % 4 : o % 4 * plane + i];
+        for (int bias = 0; bias < 2; bias++) {
+            conv.present[CLDEFORM_BIAS] = bias;
+            for (size_t o = 0; bias == 0 && o < 260; o++)
+                for (size_t i = 0; i < plane; i++)
+                    conv.values[CLDEFORM_OUTPUT][l ? i * 260 + o : o * plane + i] -= conv.values[CLDEFORM_BIAS][o];
+            for (size_t o = 0; bias == 1 && o < 260; o++)
+                for (size_t i = 0; i < plane; i++)
+                    conv.values[CLDEFORM_OUTPUT][l ? i * 260 + o : o * plane + i] += conv.values[CLDEFORM_BIAS][o];
+            double *found = test_conv_run_alone(&device, &conv, &(test_run){.workspace = true, .strided = true});
+            test_conv_compare(&conv, found, conv.values[CLDEFORM_OUTPUT], NULL);
+            free(found);
+        }
+        test_conv_destroy(&small);
+        test_conv_destroy(&conv);
+    }
+}
+
+static int open_device(void **state)
+{
+    (void)state;
+    test_device_open(&device);
+    return 0;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    test_device_close(&device);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(results_do_not_depend_on_chunks),
+        cmocka_unit_test(limits_make_slabs),
+        cmocka_unit_test(large_product),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}

@@ -1,0 +1,172 @@
+/* tool_case.c: see tool_case.h. */
+#include "tool_case.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cldeform/cldeform_ref.h"
+#include "element.h"
+
+tool_case tool_case_default(void)
+{
+    return (tool_case){
+        .problem =
+            {
+                .struct_size = sizeof(cldeform_conv2d_problem),
+                .kind = CLDEFORM_CONV2D_MODULATED,
+                .batch = 2,
+                .in_channels = 4,
+                .in_h = 7,
+                .in_w = 6,
+                .out_channels = 6,
+                .kernel_h = 3,
+                .kernel_w = 2,
+                .stride_h = 2,
+                .stride_w = 1,
+                .dilation_h = 1,
+                .dilation_w = 2,
+                .pad_top = 2,
+                .pad_left = 1,
+                .pad_bottom = 0,
+                .pad_right = 3,
+                .groups = 2,
+                .offset_groups = 2,
+                .dtype = CLDEFORM_F32,
+                .offset_dtype = CLDEFORM_F32,
+            },
+        .bias = 1,
+        .exact = 1,
+    };
+}
+
+static uint32_t random_state;
+
+/* A whole number from -range to range. */
+static int draw(int range)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (int)((random_state >> 8) % (uint32_t)(2 * range + 1)) - range;
+}
+
+static double draw_value(const tool_case *c, int which)
+{
+    if (!c->exact)
+        return draw(1000000) / 7e5;
+    return which == CASE_OFFSET ? draw(10) / 4.0 : which == CASE_MASK ? draw(4) / 4.0 : draw(4);
+}
+
+/* The tensor with such values as a file, and as doubles, which the caller frees. */
+static double *make_tensor(tool_case *c, int which, const char *path, int rank, const int64_t *shape)
+{
+    fault f = {0};
+    npy_array *array = &c->files[which];
+    int sampling = which == CASE_OFFSET || which == CASE_MASK;
+    cldeform_dtype dtype = sampling ? c->problem.offset_dtype : c->problem.dtype;
+    assert_int_equal(npy_create(array, dtype, rank, shape, &f), 0);
+    double *values = calloc(array->elements + 1, sizeof *values);
+    assert_non_null(values);
+    for (size_t i = 0; i < array->elements; i++)
+        values[i] = draw_value(c, which);
+    element_from_double(dtype, values, array->elements, array->data);
+    element_to_double(dtype, array->data, array->elements, values);
+    assert_int_equal(npy_write(path, array, &f), 0);
+    return values;
+}
+
+static int64_t measure_out(int64_t in, int64_t pads, int64_t dilation, int64_t kernel, int64_t stride)
+{
+    return (in + pads - dilation * (kernel - 1) - 1) / stride + 1;
+}
+
+static void order(const tool_case *c, int64_t channels, int64_t h, int64_t w, int64_t shape[4])
+{
+    int nhwc = c->problem.layout == CLDEFORM_NHWC;
+    shape[0] = c->problem.batch;
+    shape[nhwc ? 3 : 1] = channels;
+    shape[nhwc ? 1 : 2] = h;
+    shape[nhwc ? 2 : 3] = w;
+}
+
+void tool_case_write(tool_case *c, uint32_t seed)
+{
+    fault f = {0};
+    const cldeform_conv2d_problem *p = &c->problem;
+    int64_t taps = p->kernel_h * p->kernel_w, out[4], in[4];
+    int64_t out_h = measure_out(p->in_h, p->pad_top + p->pad_bottom, p->dilation_h, p->kernel_h, p->stride_h);
+    int64_t out_w = measure_out(p->in_w, p->pad_left + p->pad_right, p->dilation_w, p->kernel_w, p->stride_w);
+    double *offset = NULL, *mask = NULL, *bias = NULL;
+    random_state = seed;
+    order(c, p->in_channels, p->in_h, p->in_w, in);
+    order(c, p->out_channels, out_h, out_w, out);
+    double *input = make_tensor(c, CASE_INPUT, "i.npy", 4, in);
+    double *weight =
+        make_tensor(c, CASE_WEIGHT, "w.npy", 4,
+                    (const int64_t[]){p->out_channels, p->in_channels / p->groups, p->kernel_h, p->kernel_w});
+    if (p->kind != CLDEFORM_CONV2D_PLAIN)
+        offset = make_tensor(c, CASE_OFFSET, "o.npy", 4,
+                             (const int64_t[]){p->batch, 2 * p->offset_groups * taps, out_h, out_w});
+    if (p->kind == CLDEFORM_CONV2D_MODULATED)
+        mask =
+            make_tensor(c, CASE_MASK, "m.npy", 4, (const int64_t[]){p->batch, p->offset_groups * taps, out_h, out_w});
+    if (c->bias)
+        bias = make_tensor(c, CASE_BIAS, "b.npy", 1, &p->out_channels);
+
+    assert_int_equal(npy_create(&c->expected, p->dtype, 4, out, &f), 0);
+    double *output = calloc(c->expected.elements + 1, sizeof *output);
+    assert_non_null(output);
+    assert_int_equal(cldeform_ref_conv2d_forward(p, input, offset, mask, weight, bias, output), CLDEFORM_OK);
+    element_from_double(p->dtype, output, c->expected.elements, c->expected.data);
+    free(input);
+    free(weight);
+    free(offset);
+    free(mask);
+    free(bias);
+    free(output);
+}
+
+const char *tool_case_options(const tool_case *c)
+{
+    static char text[512];
+    const cldeform_conv2d_problem *p = &c->problem;
+    snprintf(
+        text, sizeof text, "--input i.npy --weight w.npy%s%s%s --stride %d,%d --pad %d,%d,%d,%d --dilation %d,%d%s%s",
+        p->kind != CLDEFORM_CONV2D_PLAIN ? " --offset o.npy" : "",
+        p->kind == CLDEFORM_CONV2D_MODULATED ? " --mask m.npy" : "", c->bias ? " --bias b.npy" : "", (int)p->stride_h,
+        (int)p->stride_w, (int)p->pad_top, (int)p->pad_left, (int)p->pad_bottom, (int)p->pad_right, (int)p->dilation_h,
+        (int)p->dilation_w, p->layout == CLDEFORM_NHWC ? " --layout nhwc" : "",
+        p->border == CLDEFORM_BORDER_EDGE ? " --border edge" : "");
+    return text;
+}
+
+void tool_case_assert_output(const tool_case *c, const char *path)
+{
+    fault f = {0};
+    npy_array output = {0};
+    if (npy_read(path, &output, &f) != 0)
+        fail_msg("%s", f.text);
+    assert_int_equal(output.dtype, c->expected.dtype);
+    assert_int_equal(output.rank, 4);
+    assert_memory_equal(output.shape, c->expected.shape, sizeof output.shape);
+    double *is = calloc(2 * output.elements + 1, sizeof *is), *must = is + output.elements;
+    assert_non_null(is);
+    element_to_double(output.dtype, output.data, output.elements, is);
+    element_to_double(output.dtype, c->expected.data, output.elements, must);
+    for (size_t i = 0; i < output.elements; i++)
+        if (is[i] < must[i] || is[i] > must[i] || is[i] != is[i]) /* equal, but 0 and -0 are too */
+            fail_msg("%s: element %zu of %zu is %.17g, expected %.17g", path, i, output.elements, is[i], must[i]);
+    free(is);
+    npy_free(&output);
+    assert_int_equal(remove(path), 0);
+}
+
+void tool_case_free(tool_case *c)
+{
+    for (size_t i = 0; i < sizeof c->files / sizeof *c->files; i++)
+        npy_free(&c->files[i]);
+    npy_free(&c->expected);
+}

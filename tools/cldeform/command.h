@@ -1,0 +1,28 @@
+/* command.h: the commands of the tool, and how each reads its options. A command fills f and returns its exit status;
+ * main prints the fault. argv[0] is the command's name. */
+#ifndef CLDEFORM_TOOL_COMMAND_H
+#define CLDEFORM_TOOL_COMMAND_H
+
+#include <getopt.h>
+
+#include "fault.h"
+
+int command_info(int argc, char **argv, fault *f);
+int command_selftest(int argc, char **argv, fault *f);
+int command_conv2d(int argc, char **argv, fault *f);
+
+/* Values of long options begin here, so that none is a character. */
+#define OPTION_FIRST 256
+#define OPTION_HELP  (OPTION_FIRST - 1)
+#define OPTION_END   (-1)
+
+/* The next option of argv: its value, OPTION_HELP for -h and --help, OPTION_END after the last. Unknown options,
+ * missing and superfluous values and arguments that are no options fill f and return OPTION_WRONG. options ends in
+ * zeros. */
+#define OPTION_WRONG (-2)
+int option_next(int argc, char **argv, const struct option *options, fault *f);
+
+/* Lines of help, ended by NULL. */
+void print_lines(const char *const *lines);
+
+#endif
