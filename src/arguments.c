@@ -50,8 +50,8 @@ cldeform_status cldeform__check_wait_list(const cldeform_context *context, cl_ui
 {
     if ((n_wait == 0) != (wait == NULL))
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
-                              "n_wait is %u and wait is %s; they must be 0 and NULL, or a number and its events", n_wait,
-                              wait ? "not NULL" : "NULL");
+                              "n_wait is %u and wait is %s; they must be 0 and NULL, or a number and its events",
+                              n_wait, wait ? "not NULL" : "NULL");
     for (cl_uint i = 0; i < n_wait; i++) {
         cl_context cl = NULL;
         if (!wait[i])
@@ -91,8 +91,9 @@ cldeform_status cldeform__inspect_buffer(const cldeform_context *context, cl_mem
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "%s.buffer is not a memory object: %s", name,
                               cldeform__cl_error_name(error));
     if (type != CL_MEM_OBJECT_BUFFER)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "%s.buffer is a memory object of another type; it must be a "
-                                                         "buffer",
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
+                              "%s.buffer is a memory object of another type; it must be a "
+                              "buffer",
                               name);
     if (cl != context->cl)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "%s.buffer belongs to another cl_context than the object",
@@ -107,13 +108,13 @@ cldeform_status cldeform__check_tensor(const cldeform_context *context, const cl
     const cldeform_tensor *tensor = &check->tensor;
     const char *name = check->name;
     cldeform__buffer buffer;
-    *range = (cldeform__range){ name, NULL, 0, 0 };
+    *range = (cldeform__range){name, NULL, 0, 0};
     *batch_stride = (size_t)check->image_elements;
     if (tensor->batch_stride != 0) {
         if (tensor->batch_stride < (size_t)check->image_elements)
             return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
-                                  "%s.batch_stride is %zu; it must be 0 or at least %lld, the elements of an image", name,
-                                  tensor->batch_stride, (long long)check->image_elements);
+                                  "%s.batch_stride is %zu; it must be 0 or at least %lld, the elements of an image",
+                                  name, tensor->batch_stride, (long long)check->image_elements);
         *batch_stride = tensor->batch_stride;
     }
     if (check->images == 0 && !tensor->buffer)
@@ -138,11 +139,12 @@ cldeform_status cldeform__check_tensor(const cldeform_context *context, const cl
            cldeform__bytes(elements, check->element_size, &needed) &&
            cldeform__bytes((int64_t)tensor->offset, check->element_size, &first);
     if (!fits || needed > buffer.size)
-        return cldeform__fail(CLDEFORM_BUFFER_TOO_SMALL,
-                              "%s needs %lld images of %lld elements, %zu apart from element %zu on, of %zu bytes each; "
-                              "its buffer has %zu bytes",
-                              name, (long long)check->images, (long long)check->image_elements, *batch_stride,
-                              tensor->offset, check->element_size, buffer.size);
+        return cldeform__fail(
+            CLDEFORM_BUFFER_TOO_SMALL,
+            "%s needs %lld images of %lld elements, %zu apart from element %zu on, of %zu bytes each; "
+            "its buffer has %zu bytes",
+            name, (long long)check->images, (long long)check->image_elements, *batch_stride, tensor->offset,
+            check->element_size, buffer.size);
     range->allocation = buffer.allocation;
     range->start = buffer.start + first;
     range->end = buffer.start + needed;
@@ -183,7 +185,7 @@ cldeform_status cldeform__check_workspace(const cldeform_context *context, const
     const size_t size = workspace->size ? workspace->size : buffer.size - workspace->offset;
     if (size < minimum)
         return cldeform__fail(CLDEFORM_BUFFER_TOO_SMALL, "workspace has %zu bytes; the minimum is %zu", size, minimum);
-    *range = (cldeform__range){ "workspace", buffer.allocation, buffer.start + workspace->offset,
-                                buffer.start + workspace->offset + size };
+    *range = (cldeform__range){"workspace", buffer.allocation, buffer.start + workspace->offset,
+                               buffer.start + workspace->offset + size};
     return CLDEFORM_OK;
 }

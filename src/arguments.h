@@ -1,5 +1,5 @@
-/* Checks of what a caller hands over: structs of any version, tensors, workspaces, queues and wait lists. Drivers do not
- * protect anyone: a buffer of another context, or one that is too small, is accepted by all that were tried. */
+/* Checks of what a caller hands over: structs of any version, tensors, workspaces, queues and wait lists. Drivers do
+ * not protect anyone: a buffer of another context, or one that is too small, is accepted by all that were tried. */
 #ifndef CLDEFORM_ARGUMENTS_H
 #define CLDEFORM_ARGUMENTS_H
 
@@ -29,8 +29,8 @@ typedef struct cldeform__tensor_check {
     bool written;
 } cldeform__tensor_check;
 
-/* Checks context, access, size and stride of one tensor (images 0: an empty one, whose buffer may be NULL) and gives its
- * range and dense stride. Errors: INVALID_ARGUMENT, BUFFER_TOO_SMALL. */
+/* Checks context, access, size and stride of one tensor (images 0: an empty one, whose buffer may be NULL) and gives
+ * its range and dense stride. Errors: INVALID_ARGUMENT, BUFFER_TOO_SMALL. */
 cldeform_status cldeform__check_tensor(const cldeform_context *context, const cldeform__tensor_check *check,
                                        cldeform__range *range, size_t *batch_stride);
 
@@ -43,7 +43,7 @@ cldeform_status cldeform__check_workspace(const cldeform_context *context, const
 
 /* Facts of a buffer: fails, naming it, unless it is one of the context's. */
 typedef struct cldeform__buffer {
-    cl_mem allocation; /* the parent, or the buffer itself */
+    cl_mem allocation;  /* the parent, or the buffer itself */
     size_t start, size; /* bytes, start within the allocation */
     cl_mem_flags flags;
 } cldeform__buffer;

@@ -37,7 +37,7 @@ static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
     DEVICE(CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, dimensions);
     DEVICE(CL_DEVICE_PLATFORM, platform);
 
-    size_t items[16] = { 1, 1, 1 };
+    size_t items[16] = {1, 1, 1};
     if (dimensions > sizeof items / sizeof items[0])
         dimensions = sizeof items / sizeof items[0];
     TRY(cldeform__device_info(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items,
@@ -135,7 +135,7 @@ cldeform_status cldeform_context_create(cl_context cl, cl_device_id device, cons
 {
     cldeform_status status;
     cldeform_context *context = NULL;
-    cldeform_context_options chosen = { 0 };
+    cldeform_context_options chosen = {0};
     const char *tuning_file = NULL;
     if (!out)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "out is NULL; it must point to where the context goes");
@@ -164,7 +164,7 @@ cldeform_status cldeform_context_create(cl_context cl, cl_device_id device, cons
     context->cl = cl;
     TRY(read_facts(device, &context->facts));
     TRY(choose_paths(context, &chosen, &tuning_file));
-    const cldeform__tuning_device tuned = { context->facts.name, (context->facts.type & CL_DEVICE_TYPE_CPU) != 0 };
+    const cldeform__tuning_device tuned = {context->facts.name, (context->facts.type & CL_DEVICE_TYPE_CPU) != 0};
     TRY(cldeform__tuning_load(&context->tuning, &tuned, tuning_file));
 done:
     if (status == CLDEFORM_OK)
@@ -240,8 +240,8 @@ cldeform_status cldeform__lane_take(cldeform_context *context, bool profiling, c
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* the function that OpenCL 1.2 has too */
 #endif
-        lane->queue = clCreateCommandQueue(context->cl, context->device, profiling ? CL_QUEUE_PROFILING_ENABLE : 0,
-                                           &error);
+        lane->queue =
+            clCreateCommandQueue(context->cl, context->device, profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &error);
 #ifdef __GNUC__
 #pragma GCC diagnostic pop
 #endif
@@ -280,14 +280,14 @@ cldeform_status cldeform_context_describe(const cldeform_context *constant, char
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "text is NULL and capacity %zu; it must be 0 then", capacity);
     cldeform_context *context = (cldeform_context *)constant; /* its counters are read under its lock */
     const cldeform__facts *facts = &context->facts;
-    cldeform__text text = { 0 };
+    cldeform__text text = {0};
     const struct {
         const char *name, *value;
     } texts[] = {
-        { "device", facts->name },           { "vendor", facts->vendor },
-        { "driver", facts->driver },         { "device_version", facts->version },
-        { "platform", facts->platform },     { "platform_version", facts->platform_version },
-        { "cache_dir", context->cache_dir }, { "kernel_dir", context->kernel_dir },
+        {"device", facts->name},           {"vendor", facts->vendor},
+        {"driver", facts->driver},         {"device_version", facts->version},
+        {"platform", facts->platform},     {"platform_version", facts->platform_version},
+        {"cache_dir", context->cache_dir}, {"kernel_dir", context->kernel_dir},
     };
     cldeform__text_add(&text, "{\"library_version\":\"%d.%d.%d\"", CLDEFORM_VERSION_MAJOR, CLDEFORM_VERSION_MINOR,
                        CLDEFORM_VERSION_PATCH);

@@ -1,6 +1,6 @@
-/* CLBlast, with its gaps closed: it takes no wait list, its event is that of its last kernel only, its first calls crash
- * when threads make them at once, its indices are 32 bits wide, and its kernels need work-groups of 256. Its batched
- * forms are not used: one gives wrong results with offsets, the other blocks. */
+/* CLBlast, with its gaps closed: it takes no wait list, its event is that of its last kernel only, its first calls
+ * crash when threads make them at once, its indices are 32 bits wide, and its kernels need work-groups of 256. Its
+ * batched forms are not used: one gives wrong results with offsets, the other blocks. */
 #include "gemm.h"
 #include "geometry.h"
 
@@ -59,7 +59,7 @@ cldeform_status cldeform__gemm_prepare_builtin(cldeform_context *context, bool f
         cldeform__program_get(context, "gemm", fp64 ? "-DDATA_BITS=64" : "-DDATA_BITS=32", &program);
     if (status != CLDEFORM_OK)
         return status;
-    *engine = (cldeform__gemm_engine){ fp64, "builtin", "tuning", cldeform__program_kernel(program, "gemm") };
+    *engine = (cldeform__gemm_engine){fp64, "builtin", "tuning", cldeform__program_kernel(program, "gemm")};
     return engine->builtin ? CLDEFORM_OK : cldeform__fail(CLDEFORM_BUILD_FAILED, "gemm.cl has no kernel gemm");
 }
 
@@ -67,7 +67,7 @@ cldeform_status cldeform__gemm_prepare(cldeform_context *context, bool fp64, cld
 {
     const bool wanted = context->tuning.gemm_clblast, can = context->facts.max_group >= CLBLAST_GROUP;
     if (wanted && can) {
-        *engine = (cldeform__gemm_engine){ fp64, "clblast", "tuning", NULL };
+        *engine = (cldeform__gemm_engine){fp64, "clblast", "tuning", NULL};
         return CLDEFORM_OK;
     }
     const cldeform_status status = cldeform__gemm_prepare_builtin(context, fp64, engine);
@@ -93,8 +93,8 @@ cldeform_status cldeform__gemm_scratch(cldeform_context *context, const cldeform
         size_t needed = 0;
         code = (engine->fp64 ? CLBlastDGemmTempBufferSize : CLBlastSGemmTempBufferSize)(
             CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeNo, (size_t)gemm->m, (size_t)gemm->n,
-            (size_t)gemm->k, start, (size_t)gemm->lda, start, (size_t)gemm->ldb, start, (size_t)gemm->ldc,
-            &lane->queue, &needed);
+            (size_t)gemm->k, start, (size_t)gemm->lda, start, (size_t)gemm->ldb, start, (size_t)gemm->ldc, &lane->queue,
+            &needed);
         if (needed > *bytes)
             *bytes = needed;
     }
@@ -115,8 +115,8 @@ static double flop_of(const cldeform__gemm *gemm)
 
 static double bytes_of(const cldeform__gemm_engine *engine, const cldeform__gemm *gemm)
 {
-    const double elements = (double)gemm->m * (double)gemm->k + (double)gemm->k * (double)gemm->n +
-                            (double)gemm->m * (double)gemm->n;
+    const double elements =
+        (double)gemm->m * (double)gemm->k + (double)gemm->k * (double)gemm->n + (double)gemm->m * (double)gemm->n;
     return elements * (engine->fp64 ? 8 : 4);
 }
 
@@ -128,15 +128,15 @@ static cldeform_status enqueue_builtin(cldeform__call *call, const cldeform__gem
     const cl_int lda = (cl_int)gemm->lda, ldb = (cl_int)gemm->ldb, ldc = (cl_int)gemm->ldc;
     const cl_ulong a_start = a.start, b_start = b.start, c_start = c.start;
     const cldeform__argument arguments[] = {
-        ARGUMENT(m),        ARGUMENT(n),   ARGUMENT(k),        ARGUMENT(a.buffer), ARGUMENT(a_start), ARGUMENT(lda),
-        ARGUMENT(b.buffer), ARGUMENT(b_start), ARGUMENT(ldb),  ARGUMENT(c.buffer), ARGUMENT(c_start), ARGUMENT(ldc),
+        ARGUMENT(m),        ARGUMENT(n),       ARGUMENT(k),   ARGUMENT(a.buffer), ARGUMENT(a_start), ARGUMENT(lda),
+        ARGUMENT(b.buffer), ARGUMENT(b_start), ARGUMENT(ldb), ARGUMENT(c.buffer), ARGUMENT(c_start), ARGUMENT(ldc),
     };
     const cldeform__launch launch = {
         .step = "gemm",
         .kernel = engine->builtin,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
-        .items = { (size_t)cldeform__divide_up(n, BUILTIN_COLUMNS), (size_t)cldeform__divide_up(m, BUILTIN_ROWS), 1 },
+        .items = {(size_t)cldeform__divide_up(n, BUILTIN_COLUMNS), (size_t)cldeform__divide_up(m, BUILTIN_ROWS), 1},
         .group = (size_t)call->context->tuning.im2col_group,
         .flop = flop_of(gemm),
         .bytes = bytes_of(engine, gemm),
@@ -181,14 +181,14 @@ static cldeform_status enqueue_clblast(cldeform__call *call, const cldeform__gem
     cldeform_gemm_lock();
     const CLBlastStatusCode code =
         engine->fp64
-            ? CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeNo,
-                                         (size_t)gemm->m, (size_t)gemm->n, (size_t)gemm->k, 1.0, a.buffer, a.start,
-                                         (size_t)gemm->lda, b.buffer, b.start, (size_t)gemm->ldb, 0.0, c.buffer,
-                                         c.start, (size_t)gemm->ldc, &queue, call->keep_events ? &last : NULL, scratch)
-            : CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeNo,
-                                         (size_t)gemm->m, (size_t)gemm->n, (size_t)gemm->k, 1.0f, a.buffer, a.start,
-                                         (size_t)gemm->lda, b.buffer, b.start, (size_t)gemm->ldb, 0.0f, c.buffer,
-                                         c.start, (size_t)gemm->ldc, &queue, call->keep_events ? &last : NULL, scratch);
+            ? CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeNo, (size_t)gemm->m,
+                                         (size_t)gemm->n, (size_t)gemm->k, 1.0, a.buffer, a.start, (size_t)gemm->lda,
+                                         b.buffer, b.start, (size_t)gemm->ldb, 0.0, c.buffer, c.start,
+                                         (size_t)gemm->ldc, &queue, call->keep_events ? &last : NULL, scratch)
+            : CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeNo, (size_t)gemm->m,
+                                         (size_t)gemm->n, (size_t)gemm->k, 1.0f, a.buffer, a.start, (size_t)gemm->lda,
+                                         b.buffer, b.start, (size_t)gemm->ldb, 0.0f, c.buffer, c.start,
+                                         (size_t)gemm->ldc, &queue, call->keep_events ? &last : NULL, scratch);
     cldeform_gemm_unlock();
     if (code != CLBlastSuccess) {
         status = fail(code, gemm);
@@ -198,7 +198,7 @@ static cldeform_status enqueue_clblast(cldeform__call *call, const cldeform__gem
         status = cldeform__fail_cl(error, "clFlush");
         goto done;
     }
-    cldeform__call_advance(call, last);
+    cldeform__call_advance(call, last, call->lane != NULL);
     cldeform__call_trace(call, "gemm", first, last, flop_of(gemm), bytes_of(engine, gemm));
     last = NULL;
 done:

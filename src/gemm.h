@@ -17,9 +17,9 @@ typedef struct cldeform__matrix {
 /* How a context multiplies in one type. */
 typedef struct cldeform__gemm_engine {
     bool fp64;
-    const char *name;           /* "clblast" or "builtin" */
+    const char *name; /* "clblast" or "builtin" */
     const char *reason;
-    cldeform__kernel *builtin;  /* NULL: CLBlast */
+    cldeform__kernel *builtin; /* NULL: CLBlast */
 } cldeform__gemm_engine;
 
 /* Chooses CLBlast, or the built-in kernel where the device is too small for CLBlast's work-groups, and compiles the

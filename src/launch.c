@@ -26,6 +26,17 @@ done:
     return status;
 }
 
+cldeform_status cldeform__call_use_scratch(cldeform__call *call, cl_mem scratch)
+{
+    const cl_int error = clRetainMemObject(scratch);
+    if (error != CL_SUCCESS)
+        return cldeform__fail_cl(error, "clRetainMemObject");
+    if (call->scratch)
+        clReleaseMemObject(call->scratch);
+    call->scratch = scratch;
+    return CLDEFORM_OK;
+}
+
 void cldeform__call_waits(const cldeform__call *call, cl_uint *n, const cl_event **events)
 {
     if (!call->started) {
@@ -40,11 +51,12 @@ void cldeform__call_waits(const cldeform__call *call, cl_uint *n, const cl_event
     }
 }
 
-void cldeform__call_advance(cldeform__call *call, cl_event event)
+void cldeform__call_advance(cldeform__call *call, cl_event event, bool in_lane)
 {
     if (call->last)
         clReleaseEvent(call->last);
     call->last = event;
+    call->last_in_lane = in_lane;
     call->started = true;
 }
 
@@ -69,12 +81,12 @@ void cldeform__call_trace(const cldeform__call *call, const char *step, cl_event
 cldeform_status cldeform__call_launch(cldeform__call *call, const cldeform__launch *launch)
 {
     cldeform__kernel *kernel = launch->kernel;
-    const size_t limits[] = { kernel->max_group, call->context->facts.max_group, call->context->facts.max_items[0] };
+    const size_t limits[] = {kernel->max_group, call->context->facts.max_group, call->context->facts.max_items[0]};
     size_t group = launch->group;
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         group = group < limits[i] ? group : limits[i];
-    const size_t global[3] = { (launch->items[0] + group - 1) / group * group, launch->items[1], launch->items[2] };
-    const size_t local[3] = { group, 1, 1 };
+    const size_t global[3] = {(launch->items[0] + group - 1) / group * group, launch->items[1], launch->items[2]};
+    const size_t local[3] = {group, 1, 1};
     cl_uint n_wait;
     const cl_event *wait;
     cl_event event = NULL;
@@ -98,36 +110,52 @@ cldeform_status cldeform__call_launch(cldeform__call *call, const cldeform__laun
     if (error != CL_SUCCESS)
         return cldeform__fail_cl(error, "clEnqueueNDRangeKernel(%s, %zu x %zu x %zu work-items in groups of %zu)",
                                  kernel->name, global[0], global[1], global[2], group);
-    cldeform__call_advance(call, event);
+    cldeform__call_advance(call, event, false);
     cldeform__call_trace(call, launch->step, event, event, launch->flop, launch->bytes);
     return CLDEFORM_OK;
+}
+
+/* Enqueues a command that does nothing of note to an out-of-order queue, after the events. A marker would do by the
+ * standard, but that of PoCL 3.1 waits for the whole queue whatever its list says. */
+static cl_int enqueue_nothing(cldeform__call *call, cl_uint n_wait, const cl_event *wait, cl_event *event)
+{
+    const cl_uint zero = 0;
+    cl_int error = CL_SUCCESS;
+    if (!call->scratch)
+        call->scratch = clCreateBuffer(call->context->cl, CL_MEM_READ_WRITE, sizeof zero, NULL, &error);
+    if (error != CL_SUCCESS)
+        return error;
+    return clEnqueueFillBuffer(call->queue, call->scratch, &zero, sizeof zero, 0, sizeof zero, n_wait, wait, event);
 }
 
 /* An event for a call that enqueued nothing: complete when the caller's events are. */
 static cldeform_status mark_nothing(cldeform__call *call)
 {
     cl_int error = CL_SUCCESS;
-    if (call->out_of_order && call->n_wait == 0) {
-        /* a marker with an empty list would wait for the whole queue */
+    if (!call->out_of_order) {
+        error = clEnqueueMarkerWithWaitList(call->queue, call->n_wait, call->wait, &call->last);
+    } else if (call->n_wait > 0) {
+        error = enqueue_nothing(call, call->n_wait, call->wait, &call->last);
+    } else {
         call->last = clCreateUserEvent(call->context->cl, &error);
         if (error == CL_SUCCESS)
             error = clSetUserEventStatus(call->last, CL_COMPLETE);
-        return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "clCreateUserEvent");
     }
-    error = clEnqueueMarkerWithWaitList(call->queue, call->n_wait, call->wait, &call->last);
-    return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "clEnqueueMarkerWithWaitList");
+    return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "event of an empty call");
 }
 
 /* The caller finishes its own queue: what ended in the lane must end there too. */
 static cldeform_status leave_lane(cldeform__call *call)
 {
-    cl_event marker = NULL;
-    const cl_int error = clEnqueueMarkerWithWaitList(call->queue, 1, &call->last, &marker);
+    cl_event event = NULL;
+    const bool in_lane = call->last_in_lane;
+    const cl_int error = in_lane ? enqueue_nothing(call, 1, &call->last, &event) : CL_SUCCESS;
     cldeform__lane_return(call->context, call->lane, call->last);
     call->lane = NULL;
     if (error != CL_SUCCESS)
-        return cldeform__fail_cl(error, "clEnqueueMarkerWithWaitList");
-    cldeform__call_advance(call, marker);
+        return cldeform__fail_cl(error, "last command of the call");
+    if (in_lane)
+        cldeform__call_advance(call, event, false);
     return CLDEFORM_OK;
 }
 
@@ -147,5 +175,8 @@ cldeform_status cldeform__call_end(cldeform__call *call, cldeform_status status,
     if (call->last)
         clReleaseEvent(call->last);
     call->last = NULL;
+    if (call->scratch)
+        clReleaseMemObject(call->scratch);
+    call->scratch = NULL;
     return status;
 }

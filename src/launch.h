@@ -14,8 +14,10 @@ typedef struct cldeform__call {
     bool out_of_order, profiling, keep_events, started;
     cl_uint n_wait; /* the caller's, for the first command */
     const cl_event *wait;
-    cl_event last;         /* of the newest command; NULL: none, or nobody needs it */
-    cldeform__lane *lane;  /* for CLBlast on out-of-order queues; NULL: not needed so far */
+    cl_event last;        /* of the newest command; NULL: none, or nobody needs it */
+    cldeform__lane *lane; /* for CLBlast on out-of-order queues; NULL: not needed so far */
+    bool last_in_lane;    /* `last` is a command of the lane, not of the caller's queue */
+    cl_mem scratch;       /* memory whose first bytes mean nothing when the call ends; NULL: none */
 } cldeform__call;
 
 /* Checks queue and wait list; enqueues nothing. wants_event: the caller passes `done`. */
@@ -26,11 +28,17 @@ cldeform_status cldeform__call_begin(cldeform__call *call, cldeform_context *con
  * failure. */
 cldeform_status cldeform__call_end(cldeform__call *call, cldeform_status status, cl_event *done);
 
+/* Names the call's `scratch`, and keeps it until the call ends. */
+cldeform_status cldeform__call_use_scratch(cldeform__call *call, cl_mem scratch);
+
 typedef struct cldeform__argument {
     size_t size;
     const void *value;
 } cldeform__argument;
-#define ARGUMENT(variable) { sizeof(variable), &(variable) }
+#define ARGUMENT(variable)                                                                                             \
+    {                                                                                                                  \
+        sizeof(variable), &(variable)                                                                                  \
+    }
 
 typedef struct cldeform__launch {
     const char *step; /* "im2col" */
@@ -46,7 +54,7 @@ cldeform_status cldeform__call_launch(cldeform__call *call, const cldeform__laun
 
 /* For steps that others enqueue: what their first command must wait for, and what they enqueued. */
 void cldeform__call_waits(const cldeform__call *call, cl_uint *n, const cl_event **events);
-void cldeform__call_advance(cldeform__call *call, cl_event event); /* takes the event over */
+void cldeform__call_advance(cldeform__call *call, cl_event event, bool in_lane); /* takes the event over */
 void cldeform__call_trace(const cldeform__call *call, const char *step, cl_event first, cl_event last, double flop,
                           double bytes);
 

@@ -16,13 +16,19 @@
 typedef struct cldeform__mutex {
     void *srw_lock;
 } cldeform__mutex;
-#define CLDEFORM__MUTEX_INIT { 0 }
+#define CLDEFORM__MUTEX_INIT                                                                                           \
+    {                                                                                                                  \
+        0                                                                                                              \
+    }
 #else
 #include <pthread.h>
 typedef struct cldeform__mutex {
     pthread_mutex_t posix;
 } cldeform__mutex;
-#define CLDEFORM__MUTEX_INIT { PTHREAD_MUTEX_INITIALIZER }
+#define CLDEFORM__MUTEX_INIT                                                                                           \
+    {                                                                                                                  \
+        PTHREAD_MUTEX_INITIALIZER                                                                                      \
+    }
 #endif
 
 void cldeform__mutex_init(cldeform__mutex *mutex);

@@ -10,7 +10,7 @@ static cldeform_status find_source(const cldeform_context *context, const char *
                                    char **loaded)
 {
     if (context->kernel_dir) {
-        cldeform__text path = { 0 };
+        cldeform__text path = {0};
         size_t size = 0;
         cldeform__text_add(&path, "%s/%s.cl", context->kernel_dir, family);
         *loaded = path.failed ? NULL : cldeform__read_file(path.data, 1 << 24, &size);
@@ -36,8 +36,9 @@ static void make_key(const cldeform_context *context, const cldeform__program *p
 {
     const cldeform__facts *facts = &context->facts;
     const size_t length = strlen(source);
-    cldeform__text_add(key, "cldeform %d\nplatform %s %s\ndevice %s %s %s %u bits\ndriver %s\nfamily %s\noptions %s\n"
-                            "source %zu %016llx %016llx\n",
+    cldeform__text_add(key,
+                       "cldeform %d\nplatform %s %s\ndevice %s %s %s %u bits\ndriver %s\nfamily %s\noptions %s\n"
+                       "source %zu %016llx %016llx\n",
                        cldeform_version(), facts->platform, facts->platform_version, facts->vendor, facts->name,
                        facts->version, facts->address_bits, facts->driver, program->family, program->options, length,
                        (unsigned long long)cldeform__hash(5, source, length),
@@ -67,7 +68,7 @@ static cldeform_status build_failed(const cldeform_context *context, const cldef
 static cldeform_status compile(cldeform_context *context, cldeform__program *program, const char *source)
 {
     cl_int error = CL_SUCCESS;
-    cldeform__text options = { 0 };
+    cldeform__text options = {0};
     program->program = clCreateProgramWithSource(context->cl, 1, &source, NULL, &error);
     if (error != CL_SUCCESS)
         return cldeform__fail_cl(error, "clCreateProgramWithSource(%s.cl)", program->family);
@@ -89,8 +90,7 @@ static bool load(cldeform_context *context, cldeform__program *program, const ch
     if (!binary)
         return false;
     const unsigned char *bytes = binary;
-    program->program =
-        clCreateProgramWithBinary(context->cl, 1, &context->device, &size, &bytes, &status, &error);
+    program->program = clCreateProgramWithBinary(context->cl, 1, &context->device, &size, &bytes, &status, &error);
     free(binary);
     if (error != CL_SUCCESS)
         program->program = NULL;
@@ -195,7 +195,7 @@ static cldeform_status build(cldeform_context *context, cldeform__program *progr
     cldeform_status status;
     const char *source = NULL;
     char *from_file = NULL;
-    cldeform__text key = { 0 };
+    cldeform__text key = {0};
     bool from_disk = false;
     TRY(find_source(context, program->family, &source, &from_file));
     make_key(context, program, source, &key);

@@ -44,7 +44,7 @@ static void fill(host_tensor *tensor, uint32_t *state)
         }
     }
     if (tensor->name == CLDEFORM_OFFSET) { /* what exploding offsets look like */
-        const double special[] = { NAN, INFINITY, -INFINITY, 60000, -60000, -1 };
+        const double special[] = {NAN, INFINITY, -INFINITY, 60000, -60000, -1};
         for (size_t i = 0; i < sizeof special / sizeof special[0] && i * 7 < tensor->elements; i++)
             tensor->values[i * 7] = special[i];
     }
@@ -99,9 +99,9 @@ static cldeform_status check_conv2d(cldeform_context *context, cl_command_queue 
     cldeform_status status;
     cldeform_conv2d *conv = NULL;
     cldeform_conv2d_tensors tensors = CLDEFORM_INIT(cldeform_conv2d_tensors);
-    cldeform_tensor *const places[N_TENSORS] = { &tensors.input,  &tensors.offset, &tensors.mask,
-                                                 &tensors.weight, &tensors.bias,   &tensors.output };
-    host_tensor host[N_TENSORS] = { 0 };
+    cldeform_tensor *const places[N_TENSORS] = {&tensors.input,  &tensors.offset, &tensors.mask,
+                                                &tensors.weight, &tensors.bias,   &tensors.output};
+    host_tensor host[N_TENSORS] = {0};
     void *found = NULL;
     uint32_t state = 20181127;
     for (int i = 0; i < N_TENSORS; i++) {
@@ -148,12 +148,12 @@ static cldeform_status check_gemm(cldeform_context *context, cl_command_queue qu
     cldeform_status status;
     cldeform__gemm_engine engine;
     cldeform__call call;
-    cl_mem buffers[4] = { NULL }; /* A, B, C, scratch */
+    cl_mem buffers[4] = {NULL}; /* A, B, C, scratch */
     cl_int error = CL_SUCCESS;
     size_t scratch = 0;
-    const cldeform__gemm gemm = { ROWS, COLUMNS, DEPTH, DEPTH, COLUMNS, COLUMNS };
-    const size_t elements[3] = { (size_t)ROWS * DEPTH, (size_t)DEPTH * COLUMNS, (size_t)ROWS * COLUMNS };
-    float *values[3] = { NULL };
+    const cldeform__gemm gemm = {ROWS, COLUMNS, DEPTH, DEPTH, COLUMNS, COLUMNS};
+    const size_t elements[3] = {(size_t)ROWS * DEPTH, (size_t)DEPTH * COLUMNS, (size_t)ROWS * COLUMNS};
+    float *values[3] = {NULL};
     uint32_t state = 2017;
     TRY(builtin ? cldeform__gemm_prepare_builtin(context, false, &engine)
                 : cldeform__gemm_prepare(context, false, &engine));
@@ -176,9 +176,8 @@ static cldeform_status check_gemm(cldeform_context *context, cl_command_queue qu
         goto done;
     }
     TRY(cldeform__call_begin(&call, context, queue, "selftest", 0, NULL, false));
-    status = cldeform__gemm_enqueue(&call, &engine, &gemm, (cldeform__matrix){ buffers[0], 0 },
-                                    (cldeform__matrix){ buffers[1], 0 }, (cldeform__matrix){ buffers[2], 0 },
-                                    buffers[3]);
+    status = cldeform__gemm_enqueue(&call, &engine, &gemm, (cldeform__matrix){buffers[0], 0},
+                                    (cldeform__matrix){buffers[1], 0}, (cldeform__matrix){buffers[2], 0}, buffers[3]);
     TRY(cldeform__call_end(&call, status, NULL));
     error = clEnqueueReadBuffer(queue, buffers[2], CL_TRUE, 0, elements[2] * sizeof(float), values[2], 0, NULL, NULL);
     if (error != CL_SUCCESS) {
@@ -225,18 +224,18 @@ typedef struct check {
 #define YX    CLDEFORM_OFFSET_YX
 #define AS_IS CLDEFORM_MASK_AS_IS
 static const check checks[] = {
-    { "conv2d v1 fp32 nchw", V1, CLDEFORM_F32, CLDEFORM_NCHW, ZERO, YX, AS_IS, CLDEFORM_F32 },
-    { "conv2d v1 fp32 nhwc edge", V1, CLDEFORM_F32, CLDEFORM_NHWC, EDGE, YX, AS_IS, CLDEFORM_F32 },
-    { "conv2d v2 fp32 nchw edge", V2, CLDEFORM_F32, CLDEFORM_NCHW, EDGE, YX, AS_IS, CLDEFORM_F32 },
-    { "conv2d v2 fp32 nhwc", V2, CLDEFORM_F32, CLDEFORM_NHWC, ZERO, CLDEFORM_OFFSET_YX_LAST, AS_IS, CLDEFORM_F32 },
-    { "conv2d v2 fp32 sigmoid", V2, CLDEFORM_F32, CLDEFORM_NCHW, ZERO, CLDEFORM_OFFSET_XY, CLDEFORM_MASK_SIGMOID,
-      CLDEFORM_F32 },
-    { "conv2d v2 fp16 nchw", V2, CLDEFORM_F16, CLDEFORM_NCHW, ZERO, CLDEFORM_OFFSET_PLANAR, AS_IS, CLDEFORM_F16 },
-    { "conv2d v1 fp16 nhwc fp32 offsets", V1, CLDEFORM_F16, CLDEFORM_NHWC, ZERO, YX, AS_IS, CLDEFORM_F32 },
-    { "conv2d plain fp32 nchw", PLAIN, CLDEFORM_F32, CLDEFORM_NCHW, ZERO, YX, AS_IS, CLDEFORM_F32 },
-    { "conv2d plain fp32 nhwc", PLAIN, CLDEFORM_F32, CLDEFORM_NHWC, ZERO, YX, AS_IS, CLDEFORM_F32 },
-    { "conv2d v2 fp64 nchw", V2, CLDEFORM_F64, CLDEFORM_NCHW, ZERO, YX, AS_IS, CLDEFORM_F64 },
-    { "conv2d v1 fp64 nhwc edge", V1, CLDEFORM_F64, CLDEFORM_NHWC, EDGE, YX, AS_IS, CLDEFORM_F64 },
+    {"conv2d v1 fp32 nchw", V1, CLDEFORM_F32, CLDEFORM_NCHW, ZERO, YX, AS_IS, CLDEFORM_F32},
+    {"conv2d v1 fp32 nhwc edge", V1, CLDEFORM_F32, CLDEFORM_NHWC, EDGE, YX, AS_IS, CLDEFORM_F32},
+    {"conv2d v2 fp32 nchw edge", V2, CLDEFORM_F32, CLDEFORM_NCHW, EDGE, YX, AS_IS, CLDEFORM_F32},
+    {"conv2d v2 fp32 nhwc", V2, CLDEFORM_F32, CLDEFORM_NHWC, ZERO, CLDEFORM_OFFSET_YX_LAST, AS_IS, CLDEFORM_F32},
+    {"conv2d v2 fp32 sigmoid", V2, CLDEFORM_F32, CLDEFORM_NCHW, ZERO, CLDEFORM_OFFSET_XY, CLDEFORM_MASK_SIGMOID,
+     CLDEFORM_F32},
+    {"conv2d v2 fp16 nchw", V2, CLDEFORM_F16, CLDEFORM_NCHW, ZERO, CLDEFORM_OFFSET_PLANAR, AS_IS, CLDEFORM_F16},
+    {"conv2d v1 fp16 nhwc fp32 offsets", V1, CLDEFORM_F16, CLDEFORM_NHWC, ZERO, YX, AS_IS, CLDEFORM_F32},
+    {"conv2d plain fp32 nchw", PLAIN, CLDEFORM_F32, CLDEFORM_NCHW, ZERO, YX, AS_IS, CLDEFORM_F32},
+    {"conv2d plain fp32 nhwc", PLAIN, CLDEFORM_F32, CLDEFORM_NHWC, ZERO, YX, AS_IS, CLDEFORM_F32},
+    {"conv2d v2 fp64 nchw", V2, CLDEFORM_F64, CLDEFORM_NCHW, ZERO, YX, AS_IS, CLDEFORM_F64},
+    {"conv2d v1 fp64 nhwc edge", V1, CLDEFORM_F64, CLDEFORM_NHWC, EDGE, YX, AS_IS, CLDEFORM_F64},
 };
 
 static cldeform_status run_check(cldeform_context *context, cl_command_queue queue, const check *row)

@@ -76,5 +76,5 @@ cldeform_status cldeform__text_give(cldeform__text *text, char *out, size_t capa
 void cldeform__text_free(cldeform__text *text)
 {
     free(text->data);
-    *text = (cldeform__text){ 0 };
+    *text = (cldeform__text){0};
 }

@@ -17,8 +17,8 @@ void cldeform__text_add(cldeform__text *text, const char *format, ...) CLDEFORM_
 /* "value" with quotes, escaped for JSON; null for NULL. */
 void cldeform__text_add_json(cldeform__text *text, const char *value);
 
-/* Copies at most capacity bytes including the final 0 to `out` (may be NULL if capacity is 0), sets *needed (may be NULL)
- * and frees the text. */
+/* Copies at most capacity bytes including the final 0 to `out` (may be NULL if capacity is 0), sets *needed (may be
+ * NULL) and frees the text. */
 cldeform_status cldeform__text_give(cldeform__text *text, char *out, size_t capacity, size_t *needed);
 
 void cldeform__text_free(cldeform__text *text);

@@ -9,15 +9,16 @@
 /* The built-in rows, most specific first; the last fits every device. A row fits when `part` is in the device's name
  * and `cpu` is its kind (-1: either).
  *
- * The columns of a GPU are sized to stay in its last-level cache, those of a CPU to amortise what a GEMM call copies. */
+ * The columns of a GPU are sized to stay in its last-level cache, those of a CPU to amortise what a GEMM call copies.
+ */
 static const struct row {
     const char *label, *part;
     int cpu;
     int im2col_group, channel_vector, columns_kib, gemm_clblast, long_index;
 } rows[] = {
     /* label      part   cpu  im2col_group  channel_vector  columns_kib  gemm_clblast  long_index */
-    { "cpu",      "",     1,            64,              8,        8192,            1,          0 },
-    { "default",  "",    -1,            64,              4,       24576,            1,          0 },
+    {"cpu", "", 1, 64, 8, 8192, 1, 0},
+    {"default", "", -1, 64, 4, 24576, 1, 0},
 };
 
 static bool contains(const char *text, const char *part)
@@ -131,7 +132,7 @@ cldeform_status cldeform__tuning_load(cldeform__tuning *tuning, const cldeform__
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
                               "tuning_file is \"%s\", which cannot be read; it must be a text file of at most 1 MiB",
                               file);
-    cldeform__text refused = { 0 };
+    cldeform__text refused = {0};
     int number = 1;
     for (char *line = data; line; number++) {
         char *end = strchr(line, '\n');

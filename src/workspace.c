@@ -50,7 +50,7 @@ cldeform_status cldeform__workspace_part(cldeform__workspace *workspace, size_t 
     *part = NULL;
     if (size == 0)
         return CLDEFORM_OK;
-    const cl_buffer_region region = { round_up(workspace->next, workspace->context->facts.base_alignment), size };
+    const cl_buffer_region region = {round_up(workspace->next, workspace->context->facts.base_alignment), size};
     if (workspace->n_parts == CLDEFORM__MAX_PARTS || region.origin > workspace->end ||
         size > workspace->end - region.origin)
         return cldeform__fail(CLDEFORM_BUFFER_TOO_SMALL,

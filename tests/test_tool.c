@@ -329,6 +329,9 @@ static void test_workspace_limit(void **state)
     assert_true(minimum > 1);
     tool_run("conv2d %s --deterministic --workspace-limit %lu --output y.npy", tool_case_options(&c), minimum - 1);
     tool_assert_failure_with(2, "expected at least the minimum of ");
+    assert_true(minimum > 1024);
+    tool_run("conv2d %s --deterministic --workspace-limit 1K --output y.npy", tool_case_options(&c));
+    tool_assert_failure_with(2, "--workspace-limit is 1024 bytes, ");
     char kept[16];
     assert_int_equal(tool_get_file("y.npy", kept, sizeof kept), 6);
     assert_memory_equal(kept, "before", 6);

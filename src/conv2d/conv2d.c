@@ -9,12 +9,13 @@ static cldeform_status check_device(const cldeform_context *context, const cldef
     const struct {
         const char *name;
         cldeform_dtype dtype;
-    } types[] = { { "dtype", problem->dtype }, { "offset_dtype", problem->offset_dtype } };
+    } types[] = {{"dtype", problem->dtype}, {"offset_dtype", problem->offset_dtype}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (types[i].dtype == CLDEFORM_F64 && !context->facts.fp64)
-            return cldeform__fail(CLDEFORM_UNSUPPORTED,
-                                  "problem.%s is CLDEFORM_F64; device %s has no cl_khr_fp64, so it must be another type",
-                                  types[i].name, context->facts.name);
+            return cldeform__fail(
+                CLDEFORM_UNSUPPORTED,
+                "problem.%s is CLDEFORM_F64; device %s has no cl_khr_fp64, so it must be another type", types[i].name,
+                context->facts.name);
     return CLDEFORM_OK;
 }
 
@@ -119,9 +120,9 @@ cldeform_status cldeform_conv2d_describe(const cldeform_conv2d *conv, char *out,
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "conv is NULL");
     if (!out && capacity > 0)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "text is NULL and capacity %zu; it must be 0 then", capacity);
-    static const char *const kinds[] = { "deformable", "modulated", "plain" };
+    static const char *const kinds[] = {"deformable", "modulated", "plain"};
     size_t minimum = 0, preferred = 0;
-    cldeform__text text = { 0 };
+    cldeform__text text = {0};
     conv->algorithm->workspace(conv, &minimum, &preferred);
     cldeform__text_add(&text, "{\"operation\":\"conv2d\",\"kind\":\"%s\",\"device\":", kinds[conv->problem.kind]);
     cldeform__text_add_json(&text, conv->context->facts.name);

@@ -18,7 +18,7 @@ typedef struct operand_rule {
 static cldeform_status check_operand(const cldeform_context *context, const operand_rule *rule, int64_t batch,
                                      cldeform__range *range)
 {
-    *range = (cldeform__range){ rule->name, NULL, 0, 0 };
+    *range = (cldeform__range){rule->name, NULL, 0, 0};
     if (!rule->wanted) {
         if (rule->tensor.buffer)
             return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "%s.buffer is not NULL; it must be, because %s",
@@ -31,8 +31,8 @@ static cldeform_status check_operand(const cldeform_context *context, const oper
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
                               "%s.batch_stride is %zu; it must be 0 for a tensor that has no batch", rule->name,
                               rule->tensor.batch_stride);
-    const cldeform__tensor_check check = { rule->name,           rule->tensor,       rule->batched ? batch : 1,
-                                           rule->elements,       rule->element_size, rule->written };
+    const cldeform__tensor_check check = {rule->name,     rule->tensor,       rule->batched ? batch : 1,
+                                          rule->elements, rule->element_size, rule->written};
     const cldeform_status status = cldeform__check_tensor(context, &check, range, &rule->operand->stride);
     rule->operand->buffer = rule->tensor.buffer;
     rule->operand->start = rule->tensor.offset;
@@ -43,7 +43,8 @@ static cldeform_status check_operand(const cldeform_context *context, const oper
     return status;
 }
 
-/* Packed weights count bytes: an offset that is not aligned is refused here, and is elements of one byte to the rest. */
+/* Packed weights count bytes: an offset that is not aligned is refused here, and is elements of one byte to the rest.
+ */
 static cldeform_status check_packed(const cldeform_tensor *packed, const char *name)
 {
     if (packed->offset % CLDEFORM_WORKSPACE_ALIGNMENT != 0)
@@ -69,19 +70,19 @@ static cldeform_status check_tensors(const cldeform_conv2d *conv, const cldeform
 
     const char *unpacked_only = "this algorithm reads the weight as it is (cldeform_conv2d_packed_weight_size gives 0)";
     const operand_rule rules[N_TENSORS] = {
-        [INPUT] = { "tensors.input", tensors->input, &operands->input, true, false, true, false, sizes->input, data,
-                    NULL },
-        [OFFSET] = { "tensors.offset", tensors->offset, &operands->offset, cldeform__conv2d_has_offset(problem), false,
-                     true, false, sizes->offset, offsets, "problem.kind is CLDEFORM_CONV2D_PLAIN" },
-        [MASK] = { "tensors.mask", tensors->mask, &operands->mask, cldeform__conv2d_has_mask(problem), false, true,
-                   false, sizes->mask, offsets, "problem.kind is not CLDEFORM_CONV2D_MODULATED" },
-        [WEIGHT] = { "tensors.weight", tensors->weight, &operands->weight, !packs, false, false, false, sizes->weight,
-                     data, "tensors.packed_weight is given" },
-        [BIAS] = { "tensors.bias", tensors->bias, &operands->bias, true, true, false, false, sizes->bias, data, NULL },
-        [OUTPUT] = { "tensors.output", tensors->output, &operands->output, true, false, true, true, sizes->output, data,
-                     NULL },
-        [PACKED] = { "tensors.packed_weight", tensors->packed_weight, &operands->packed_weight, packed_bytes > 0, true,
-                     false, false, (int64_t)packed_bytes, 1, unpacked_only },
+        [INPUT] = {"tensors.input", tensors->input, &operands->input, true, false, true, false, sizes->input, data,
+                   NULL},
+        [OFFSET] = {"tensors.offset", tensors->offset, &operands->offset, cldeform__conv2d_has_offset(problem), false,
+                    true, false, sizes->offset, offsets, "problem.kind is CLDEFORM_CONV2D_PLAIN"},
+        [MASK] = {"tensors.mask", tensors->mask, &operands->mask, cldeform__conv2d_has_mask(problem), false, true,
+                  false, sizes->mask, offsets, "problem.kind is not CLDEFORM_CONV2D_MODULATED"},
+        [WEIGHT] = {"tensors.weight", tensors->weight, &operands->weight, !packs, false, false, false, sizes->weight,
+                    data, "tensors.packed_weight is given"},
+        [BIAS] = {"tensors.bias", tensors->bias, &operands->bias, true, true, false, false, sizes->bias, data, NULL},
+        [OUTPUT] = {"tensors.output", tensors->output, &operands->output, true, false, true, true, sizes->output, data,
+                    NULL},
+        [PACKED] = {"tensors.packed_weight", tensors->packed_weight, &operands->packed_weight, packed_bytes > 0, true,
+                    false, false, (int64_t)packed_bytes, 1, unpacked_only},
     };
     for (int i = 0; i < N_TENSORS; i++)
         TRY(check_operand(conv->context, &rules[i], problem->batch, &ranges[i]));
@@ -172,9 +173,9 @@ cldeform_status cldeform_conv2d_pack_weight(const cldeform_conv2d *conv, cl_comm
     }
     TRY(check_packed(packed, "packed"));
     const operand_rule rules[2] = {
-        { "weight", *weight, &operands[0], true, false, false, false, conv->sizes.weight,
-          cldeform__dtype_size(conv->problem.dtype), NULL },
-        { "packed", *packed, &operands[1], true, false, false, true, (int64_t)bytes, 1, NULL },
+        {"weight", *weight, &operands[0], true, false, false, false, conv->sizes.weight,
+         cldeform__dtype_size(conv->problem.dtype), NULL},
+        {"packed", *packed, &operands[1], true, false, false, true, (int64_t)bytes, 1, NULL},
     };
     for (int i = 0; i < 2; i++)
         TRY(check_operand(conv->context, &rules[i], 1, &ranges[i]));
@@ -256,8 +257,8 @@ done:
     const cl_int finished = clFinish(queue);
     if (status == CLDEFORM_OK && finished != CL_SUCCESS)
         status = cldeform__fail_cl(finished, "clFinish");
-    cldeform__operand *const all[] = { &operands.input, &operands.offset, &operands.mask,         &operands.weight,
-                                       &operands.bias,  &operands.output, &operands.packed_weight };
+    cldeform__operand *const all[] = {&operands.input, &operands.offset, &operands.mask,         &operands.weight,
+                                      &operands.bias,  &operands.output, &operands.packed_weight};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i]->buffer)
             clReleaseMemObject(all[i]->buffer);

@@ -1,7 +1,7 @@
 /* Algorithm im2col: the samples of a slab of output pixels as a matrix in memory, then a matrix product.
  *
- * A slab is a run of output pixels of one image, at most an image. Its bounds depend on the device and on the problem of
- * one image alone, so that products have the same sizes and results the same bits whatever the batch and the
+ * A slab is a run of output pixels of one image, at most an image. Its bounds depend on the device and on the problem
+ * of one image alone, so that products have the same sizes and results the same bits whatever the batch and the
  * workspace; these decide only for how many images (a chunk) a slab's columns are in memory at a time. */
 #include "../disk_cache.h"
 #include "../gemm.h"
@@ -124,10 +124,14 @@ static cldeform__gemm make_gemm(const cldeform_conv2d *conv, const im2col_plan *
     const cldeform_conv2d_problem *problem = &conv->problem;
     const int64_t outputs = problem->out_channels / problem->groups, depth = plan->rows / problem->groups;
     if (problem->layout == CLDEFORM_NHWC)
-        return (cldeform__gemm){ .m = pixels, .n = outputs, .k = depth, .lda = plan->rows, .ldb = outputs,
-                                 .ldc = problem->out_channels };
-    return (cldeform__gemm){ .m = outputs, .n = pixels, .k = depth, .lda = depth, .ldb = pixels,
-                             .ldc = direct ? conv->sizes.out_plane : pixels };
+        return (cldeform__gemm){
+            .m = pixels, .n = outputs, .k = depth, .lda = plan->rows, .ldb = outputs, .ldc = problem->out_channels};
+    return (cldeform__gemm){.m = outputs,
+                            .n = pixels,
+                            .k = depth,
+                            .lda = depth,
+                            .ldb = pixels,
+                            .ldc = direct ? conv->sizes.out_plane : pixels};
 }
 
 static int64_t last_slab_pixels(const cldeform_conv2d *conv, const im2col_plan *plan)
@@ -138,16 +142,15 @@ static int64_t last_slab_pixels(const cldeform_conv2d *conv, const im2col_plan *
 /* Sizes of the workspace's parts for chunks of `images`; false where they overflow. */
 static bool size_parts(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t images, size_t parts[N_PARTS])
 {
-    const int64_t columns[] = { images, plan->rows, plan->slab_pixels };
-    const int64_t result[] = { images, conv->problem.out_channels, plan->slab_pixels };
+    const int64_t columns[] = {images, plan->rows, plan->slab_pixels};
+    const int64_t result[] = {images, conv->problem.out_channels, plan->slab_pixels};
     int64_t n_columns, n_result;
     parts[SCRATCH] = plan->parts[SCRATCH];
     parts[PACKED] = 0;
     return cldeform__product(columns, 3, &n_columns) && cldeform__product(result, 3, &n_result) &&
            cldeform__bytes(n_columns, plan->real_size, &parts[COLUMNS]) &&
            cldeform__bytes(n_result, plan->real_size, &parts[RESULT]) &&
-           (!packs_weight(&conv->problem) ||
-            cldeform__bytes(conv->sizes.weight, plan->real_size, &parts[PACKED]));
+           (!packs_weight(&conv->problem) || cldeform__bytes(conv->sizes.weight, plan->real_size, &parts[PACKED]));
 }
 
 /* Workspace for chunks of `images`; SIZE_MAX where it overflows or the product could not address the columns. */
@@ -170,7 +173,7 @@ static cldeform_status set_slab(const cldeform_conv2d *conv, im2col_plan *plan, 
     plan->slab_pixels = cldeform__divide_up(plane, plan->slabs);
     plan->slabs = cldeform__divide_up(plane, plan->slab_pixels);
     plan->parts[SCRATCH] = 0;
-    const int64_t pixels[] = { plan->slab_pixels, last_slab_pixels(conv, plan) };
+    const int64_t pixels[] = {plan->slab_pixels, last_slab_pixels(conv, plan)};
     for (int i = 0; i < 2; i++) {
         size_t scratch = 0;
         const cldeform__gemm gemm = make_gemm(conv, plan, pixels[i], true);
@@ -205,18 +208,17 @@ static cldeform_status choose_slab(const cldeform_conv2d *conv, im2col_plan *pla
     int64_t most = target / pixel_bytes;
     most = most < 1 ? 1 : most > conv->sizes.out_plane ? conv->sizes.out_plane : most;
     TRY(set_slab(conv, plan, most));
-    /* Slabs of other sizes may round their products otherwise: with deterministic set, only the device's own limit makes
-     * them smaller, not the caller's. */
+    /* Slabs of other sizes may round their products otherwise: with deterministic set, only the device's own limit
+     * makes them smaller, not the caller's. */
     const size_t device_limit = (size_t)conv->context->facts.max_allocation;
     const size_t limit = conv->problem.deterministic ? device_limit : conv->workspace_limit;
     while (plan->minimum > limit && plan->slab_pixels > 1)
         TRY(set_slab(conv, plan, plan->slab_pixels / 2));
     if (plan->minimum > conv->workspace_limit) {
-        status = cldeform__fail(CLDEFORM_LIMIT,
-                                "workspace_limit is %zu bytes (%s); the minimum for this problem%s is %zu bytes",
-                                conv->workspace_limit,
-                                conv->problem.workspace_limit ? "as given" : "the device's allocation limit",
-                                conv->problem.deterministic ? " with deterministic set" : "", plan->minimum);
+        status = cldeform__fail(
+            CLDEFORM_LIMIT, "workspace_limit is %zu bytes (%s); the minimum for this problem%s is %zu bytes",
+            conv->workspace_limit, conv->problem.workspace_limit ? "as given" : "the device's allocation limit",
+            conv->problem.deterministic ? " with deterministic set" : "", plan->minimum);
         goto done;
     }
     int64_t images = target / (pixel_bytes * plan->slab_pixels);
@@ -260,7 +262,7 @@ typedef struct im2col_slab {
 
 static cl_ulong2 place_of(const cldeform__operand *operand, int64_t first_image)
 {
-    return (cl_ulong2){ { operand->start + (cl_ulong)first_image * operand->stride, operand->stride } };
+    return (cl_ulong2){{operand->start + (cl_ulong)first_image * operand->stride, operand->stride}};
 }
 
 static cldeform_status enqueue_im2col(const cldeform_conv2d *conv, cldeform__call *call, const im2col_slab *slab,
@@ -297,18 +299,17 @@ static cldeform_status enqueue_im2col(const cldeform_conv2d *conv, cldeform__cal
     ADD(columns);
 #undef ADD
     const double samples = (double)slab->images * (double)slab->pixels * (double)plan->rows;
-    const double offsets = (double)slab->images * (double)slab->pixels *
-                           (double)(conv->sizes.offset_planes + conv->sizes.mask_planes);
+    const double offsets =
+        (double)slab->images * (double)slab->pixels * (double)(conv->sizes.offset_planes + conv->sizes.mask_planes);
     const cldeform__launch launch = {
         .step = "im2col",
         .kernel = plan->im2col,
         .arguments = arguments,
         .n_arguments = n,
-        .items = { (size_t)pixels, (size_t)(conv->sizes.taps * problem->offset_groups), (size_t)slab->images },
+        .items = {(size_t)pixels, (size_t)(conv->sizes.taps * problem->offset_groups), (size_t)slab->images},
         .group = (size_t)conv->context->tuning.im2col_group,
         .flop = samples * (problem->kind == CLDEFORM_CONV2D_MODULATED ? 8 : 7),
-        .bytes = samples * (double)plan->real_size +
-                 offsets * (double)cldeform__dtype_size(problem->offset_dtype) +
+        .bytes = samples * (double)plan->real_size + offsets * (double)cldeform__dtype_size(problem->offset_dtype) +
                  (double)slab->images * (double)conv->sizes.input * (double)cldeform__dtype_size(problem->dtype),
     };
     return cldeform__call_launch(call, &launch);
@@ -319,17 +320,16 @@ static cldeform_status enqueue_pack(const cldeform_conv2d *conv, cldeform__call 
 {
     const im2col_plan *plan = conv->plan;
     const cl_ulong first = weight->start, first_packed = packed.start;
-    const cldeform__argument arguments[] = { ARGUMENT(plan->geometry), ARGUMENT(weight->buffer), ARGUMENT(first),
-                                             ARGUMENT(packed.buffer), ARGUMENT(first_packed) };
+    const cldeform__argument arguments[] = {ARGUMENT(plan->geometry), ARGUMENT(weight->buffer), ARGUMENT(first),
+                                            ARGUMENT(packed.buffer), ARGUMENT(first_packed)};
     const cldeform__launch launch = {
         .step = "pack_weight",
         .kernel = plan->pack_weight,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
-        .items = { (size_t)conv->sizes.weight, 1, 1 },
+        .items = {(size_t)conv->sizes.weight, 1, 1},
         .group = (size_t)conv->context->tuning.im2col_group,
-        .bytes = (double)conv->sizes.weight *
-                 (double)(plan->real_size + cldeform__dtype_size(conv->problem.dtype)),
+        .bytes = (double)conv->sizes.weight * (double)(plan->real_size + cldeform__dtype_size(conv->problem.dtype)),
     };
     return cldeform__call_launch(call, &launch);
 }
@@ -344,9 +344,13 @@ static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call
     const cl_ulong2 output_place = place_of(&operands->output, slab->first_image);
     const size_t outputs = (size_t)conv->problem.out_channels;
     const cldeform__argument arguments[] = {
-        ARGUMENT(plan->geometry),        ARGUMENT(first_pixel), ARGUMENT(pixels),
-        ARGUMENT(result),                ARGUMENT(operands->bias.buffer),
-        ARGUMENT(first_bias),            ARGUMENT(operands->output.buffer),
+        ARGUMENT(plan->geometry),
+        ARGUMENT(first_pixel),
+        ARGUMENT(pixels),
+        ARGUMENT(result),
+        ARGUMENT(operands->bias.buffer),
+        ARGUMENT(first_bias),
+        ARGUMENT(operands->output.buffer),
         ARGUMENT(output_place),
     };
     const double elements = (double)slab->images * (double)slab->pixels * (double)outputs;
@@ -355,7 +359,7 @@ static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call
         .kernel = plan->store,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
-        .items = { nhwc ? outputs : (size_t)pixels, nhwc ? (size_t)pixels : outputs, (size_t)slab->images },
+        .items = {nhwc ? outputs : (size_t)pixels, nhwc ? (size_t)pixels : outputs, (size_t)slab->images},
         .group = (size_t)conv->context->tuning.im2col_group,
         .flop = operands->bias.buffer ? elements : 0,
         .bytes = elements * (double)(plan->real_size + cldeform__dtype_size(conv->problem.dtype)),
@@ -372,20 +376,20 @@ static cldeform_status enqueue_products(const cldeform_conv2d *conv, cldeform__c
     const cldeform_conv2d_problem *problem = &conv->problem;
     const bool nhwc = problem->layout == CLDEFORM_NHWC;
     const cldeform__gemm gemm = make_gemm(conv, plan, slab->pixels, direct);
-    const size_t depth = (size_t)(plan->rows / problem->groups), outputs = (size_t)(problem->out_channels / problem->groups);
+    const size_t depth = (size_t)(plan->rows / problem->groups),
+                 outputs = (size_t)(problem->out_channels / problem->groups);
     const size_t pixels = (size_t)slab->pixels;
     for (int64_t image = 0; image < slab->images; image++) {
         for (size_t group = 0; group < (size_t)problem->groups; group++) {
-            const cldeform__matrix columns = { parts[COLUMNS], (size_t)image * (size_t)plan->rows * pixels +
-                                                                   group * depth * (nhwc ? 1 : pixels) };
-            cldeform__matrix result = { parts[RESULT], (size_t)image * (size_t)problem->out_channels * pixels };
+            const cldeform__matrix columns = {parts[COLUMNS], (size_t)image * (size_t)plan->rows * pixels +
+                                                                  group * depth * (nhwc ? 1 : pixels)};
+            cldeform__matrix result = {parts[RESULT], (size_t)image * (size_t)problem->out_channels * pixels};
             if (direct)
-                result = (cldeform__matrix){ output->buffer,
-                                             output->start + (size_t)(slab->first_image + image) * output->stride +
-                                                 (size_t)slab->first_pixel *
-                                                     (nhwc ? (size_t)problem->out_channels : 1) };
+                result = (cldeform__matrix){output->buffer,
+                                            output->start + (size_t)(slab->first_image + image) * output->stride +
+                                                (size_t)slab->first_pixel * (nhwc ? (size_t)problem->out_channels : 1)};
             result.start += group * outputs * (nhwc ? 1 : (size_t)gemm.ldc);
-            const cldeform__matrix weights = { weight.buffer, weight.start + group * outputs * depth };
+            const cldeform__matrix weights = {weight.buffer, weight.start + group * outputs * depth};
             const cldeform_status status =
                 nhwc ? cldeform__gemm_enqueue(call, &plan->engine, &gemm, columns, weights, result, parts[SCRATCH])
                      : cldeform__gemm_enqueue(call, &plan->engine, &gemm, weights, columns, result, parts[SCRATCH]);
@@ -415,8 +419,8 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
     cldeform_status status;
     const im2col_plan *plan = conv->plan;
     size_t sizes[N_PARTS];
-    cl_mem parts[N_PARTS] = { NULL };
-    cldeform__matrix weight = { operands->weight.buffer, operands->weight.start };
+    cl_mem parts[N_PARTS] = {NULL};
+    cldeform__matrix weight = {operands->weight.buffer, operands->weight.start};
     const bool direct = writes_directly(conv, plan, batch, operands);
     const int64_t images = images_within(conv, plan, plan->preferred_images < batch ? plan->preferred_images : batch,
                                          workspace->end - workspace->next);
@@ -425,7 +429,7 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
         goto done;
     }
     if (operands->packed_weight.buffer)
-        weight = (cldeform__matrix){ operands->packed_weight.buffer, operands->packed_weight.start / plan->real_size };
+        weight = (cldeform__matrix){operands->packed_weight.buffer, operands->packed_weight.start / plan->real_size};
     else if (sizes[PACKED] == 0 &&
              !cldeform__gemm_can_address(&plan->engine, weight.start, (size_t)conv->sizes.weight)) {
         status = cldeform__fail(CLDEFORM_LIMIT, "tensors.weight ends beyond element 2^31-1 of its buffer; CLBlast "
@@ -434,16 +438,17 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
     }
     for (int i = 0; i < N_PARTS; i++)
         TRY(cldeform__workspace_part(workspace, sizes[i], &parts[i]));
+    TRY(cldeform__call_use_scratch(call, parts[COLUMNS]));
     if (sizes[PACKED] > 0 && !operands->packed_weight.buffer) {
-        weight = (cldeform__matrix){ parts[PACKED], 0 };
+        weight = (cldeform__matrix){parts[PACKED], 0};
         TRY(enqueue_pack(conv, call, &operands->weight, weight));
     }
 
     for (int64_t image = 0; image < batch; image += images) {
         for (int64_t pixel = 0; pixel < conv->sizes.out_plane; pixel += plan->slab_pixels) {
             const int64_t images_left = batch - image, pixels_left = conv->sizes.out_plane - pixel;
-            const im2col_slab slab = { image, images < images_left ? images : images_left, pixel,
-                                plan->slab_pixels < pixels_left ? plan->slab_pixels : pixels_left };
+            const im2col_slab slab = {image, images < images_left ? images : images_left, pixel,
+                                      plan->slab_pixels < pixels_left ? plan->slab_pixels : pixels_left};
             TRY(enqueue_im2col(conv, call, &slab, operands, parts[COLUMNS]));
             TRY(enqueue_products(conv, call, &slab, weight, &operands->output, parts, direct));
             if (!direct)
@@ -461,8 +466,9 @@ static void packed_weight(const cldeform_conv2d *conv, size_t *bytes, uint64_t *
     *bytes = 0;
     *format = 0;
     if (packs_weight(problem)) {
-        const int64_t layout[] = { CLDEFORM_ALGORITHM_IM2COL, problem->layout, (int64_t)plan->real_size,
-                                   problem->out_channels, problem->in_channels, conv->sizes.taps, problem->groups };
+        const int64_t layout[] = {
+            CLDEFORM_ALGORITHM_IM2COL, problem->layout,  (int64_t)plan->real_size, problem->out_channels,
+            problem->in_channels,      conv->sizes.taps, problem->groups};
         *bytes = (size_t)conv->sizes.weight * plan->real_size;
         *format = cldeform__hash(7, layout, sizeof layout);
     }
@@ -472,7 +478,7 @@ static cldeform_status pack_weight(const cldeform_conv2d *conv, cldeform__call *
                                    const cldeform__operand *packed)
 {
     const im2col_plan *plan = conv->plan;
-    return enqueue_pack(conv, call, weight, (cldeform__matrix){ packed->buffer, packed->start / plan->real_size });
+    return enqueue_pack(conv, call, weight, (cldeform__matrix){packed->buffer, packed->start / plan->real_size});
 }
 
 static void describe(const cldeform_conv2d *conv, cldeform__text *text)

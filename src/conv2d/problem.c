@@ -77,23 +77,23 @@ static cldeform_status check_sizes(const cldeform_conv2d_problem *problem)
         const char *name;
         int64_t value, least;
     } sizes[] = {
-        { "batch", problem->batch, 0 },
-        { "in_channels", problem->in_channels, 1 },
-        { "in_h", problem->in_h, 1 },
-        { "in_w", problem->in_w, 1 },
-        { "out_channels", problem->out_channels, 1 },
-        { "kernel_h", problem->kernel_h, 1 },
-        { "kernel_w", problem->kernel_w, 1 },
-        { "stride_h", problem->stride_h, 1 },
-        { "stride_w", problem->stride_w, 1 },
-        { "dilation_h", problem->dilation_h, 1 },
-        { "dilation_w", problem->dilation_w, 1 },
-        { "pad_top", problem->pad_top, 0 },
-        { "pad_left", problem->pad_left, 0 },
-        { "pad_bottom", problem->pad_bottom, 0 },
-        { "pad_right", problem->pad_right, 0 },
-        { "groups", problem->groups, 1 },
-        { "offset_groups", problem->offset_groups, 1 },
+        {"batch", problem->batch, 0},
+        {"in_channels", problem->in_channels, 1},
+        {"in_h", problem->in_h, 1},
+        {"in_w", problem->in_w, 1},
+        {"out_channels", problem->out_channels, 1},
+        {"kernel_h", problem->kernel_h, 1},
+        {"kernel_w", problem->kernel_w, 1},
+        {"stride_h", problem->stride_h, 1},
+        {"stride_w", problem->stride_w, 1},
+        {"dilation_h", problem->dilation_h, 1},
+        {"dilation_w", problem->dilation_w, 1},
+        {"pad_top", problem->pad_top, 0},
+        {"pad_left", problem->pad_left, 0},
+        {"pad_bottom", problem->pad_bottom, 0},
+        {"pad_right", problem->pad_right, 0},
+        {"groups", problem->groups, 1},
+        {"offset_groups", problem->offset_groups, 1},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const cldeform_status status = check_size(sizes[i].name, sizes[i].value, sizes[i].least);
@@ -120,19 +120,19 @@ static cldeform_status find_out_size(const char *axis, int64_t in, int64_t pad_b
         return cldeform__fail(CLDEFORM_LIMIT, "in_%s with its padding is %lld; it must be at most %d", axis,
                               (long long)padded, INT32_MAX);
     if (padded < window)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
-                              "out_%s would be below 1: in_%s %lld padded by %lld and %lld is smaller than the kernel's "
-                              "window, dilation_%s*(kernel_%s-1)+1 = %lld",
-                              axis, axis, (long long)in, (long long)pad_before, (long long)pad_after, axis, axis,
-                              (long long)window);
+        return cldeform__fail(
+            CLDEFORM_INVALID_ARGUMENT,
+            "out_%s would be below 1: in_%s %lld padded by %lld and %lld is smaller than the kernel's "
+            "window, dilation_%s*(kernel_%s-1)+1 = %lld",
+            axis, axis, (long long)in, (long long)pad_before, (long long)pad_after, axis, axis, (long long)window);
     *out = (padded - window) / stride + 1;
     return CLDEFORM_OK;
 }
 
 static void fill_defaults(cldeform_conv2d_problem *problem)
 {
-    int64_t *ones[] = { &problem->stride_h,   &problem->stride_w, &problem->dilation_h,
-                        &problem->dilation_w, &problem->groups,   &problem->offset_groups };
+    int64_t *ones[] = {&problem->stride_h,   &problem->stride_w, &problem->dilation_h,
+                       &problem->dilation_w, &problem->groups,   &problem->offset_groups};
     for (size_t i = 0; i < sizeof ones / sizeof ones[0]; i++)
         if (*ones[i] == 0)
             *ones[i] = 1;
@@ -164,21 +164,21 @@ cldeform_status cldeform__conv2d_check(const cldeform_conv2d_problem *given, cld
                                 (long long)problem->offset_groups);
         goto done;
     }
-    TRY(find_out_size("h", problem->in_h, problem->pad_top, problem->pad_bottom, problem->kernel_h,
-                      problem->dilation_h, problem->stride_h, &sizes->out_h));
-    TRY(find_out_size("w", problem->in_w, problem->pad_left, problem->pad_right, problem->kernel_w,
-                      problem->dilation_w, problem->stride_w, &sizes->out_w));
+    TRY(find_out_size("h", problem->in_h, problem->pad_top, problem->pad_bottom, problem->kernel_h, problem->dilation_h,
+                      problem->stride_h, &sizes->out_h));
+    TRY(find_out_size("w", problem->in_w, problem->pad_left, problem->pad_right, problem->kernel_w, problem->dilation_w,
+                      problem->stride_w, &sizes->out_w));
 
-    const int64_t in_planes[] = { problem->in_channels, problem->in_h, problem->in_w };
+    const int64_t in_planes[] = {problem->in_channels, problem->in_h, problem->in_w};
     bool fits = cldeform__multiply(problem->kernel_h, problem->kernel_w, &sizes->taps) && sizes->taps <= INT32_MAX &&
                 cldeform__multiply(sizes->out_h, sizes->out_w, &sizes->out_plane) && sizes->out_plane <= INT32_MAX &&
                 cldeform__product(in_planes, 3, &sizes->input) &&
                 cldeform__multiply(problem->out_channels, sizes->out_plane, &sizes->output);
     sizes->bias = problem->out_channels;
-    const int64_t weights[] = { problem->out_channels, problem->in_channels / problem->groups, sizes->taps };
+    const int64_t weights[] = {problem->out_channels, problem->in_channels / problem->groups, sizes->taps};
     fits = fits && cldeform__product(weights, 3, &sizes->weight);
     if (fits && cldeform__conv2d_has_offset(problem)) {
-        const int64_t planes[] = { problem->offset_groups, sizes->taps, 2 };
+        const int64_t planes[] = {problem->offset_groups, sizes->taps, 2};
         fits = cldeform__product(planes, 3, &sizes->offset_planes) && sizes->offset_planes <= INT32_MAX &&
                cldeform__multiply(sizes->offset_planes, sizes->out_plane, &sizes->offset);
     }
@@ -187,7 +187,7 @@ cldeform_status cldeform__conv2d_check(const cldeform_conv2d_problem *given, cld
         sizes->mask = sizes->mask_planes * sizes->out_plane;
     }
     /* whole tensors in bytes, so that later sums of them cannot overflow */
-    const int64_t images[] = { sizes->input, sizes->offset, sizes->output };
+    const int64_t images[] = {sizes->input, sizes->offset, sizes->output};
     size_t weight_bytes;
     fits = fits && cldeform__bytes(sizes->weight, 8, &weight_bytes);
     for (size_t i = 0; fits && i < sizeof images / sizeof images[0]; i++) {
@@ -209,7 +209,7 @@ cldeform_status cldeform_conv2d_shape(const cldeform_conv2d_problem *given, clde
     cldeform_status status;
     cldeform_conv2d_problem problem;
     cldeform__conv2d_sizes sizes;
-    cldeform_shape found = { 0 };
+    cldeform_shape found = {0};
     if (!shape)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "shape is NULL");
     TRY(cldeform__take_struct(&found, sizeof found, shape, "shape"));
@@ -221,7 +221,7 @@ cldeform_status cldeform_conv2d_shape(const cldeform_conv2d_problem *given, clde
     cldeform_dtype dtype = problem.dtype;
 #define SHAPE(...)                                                                                                     \
     do {                                                                                                               \
-        const int64_t list[] = { __VA_ARGS__ };                                                                        \
+        const int64_t list[] = {__VA_ARGS__};                                                                          \
         found.rank = sizeof list / sizeof list[0];                                                                     \
         memset(found.size, 0, sizeof found.size);                                                                      \
         memcpy(found.size, list, sizeof list);                                                                         \

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 typedef struct cldeform__conv2d_sizes {
-    int64_t taps;         /* kernel_h * kernel_w */
+    int64_t taps; /* kernel_h * kernel_w */
     int64_t out_h, out_w, out_plane;
     int64_t offset_planes, mask_planes; /* of one image; 0 where the kind has none */
     /* elements of one image, or of the whole tensor where it has no batch */

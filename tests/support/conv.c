@@ -109,6 +109,17 @@ void test_conv_reference(test_conv *conv)
                                           conv->values[CLDEFORM_BIAS], conv->values[CLDEFORM_OUTPUT]));
 }
 
+void test_conv_round_reference(test_conv *conv)
+{
+    const cldeform_dtype dtype = conv->dtype[CLDEFORM_OUTPUT];
+    double *values = conv->values[CLDEFORM_OUTPUT];
+    for (int64_t e = 0; e < conv->shape[CLDEFORM_OUTPUT].elements; e++) {
+        double stored;
+        cldeform__store_element(&stored, 0, dtype, values[e]);
+        values[e] = cldeform__load_element(&stored, 0, dtype);
+    }
+}
+
 void test_conv_destroy(test_conv *conv)
 {
     for (int i = 0; i < TEST_TENSORS; i++)
@@ -367,11 +378,7 @@ void test_conv_check(const test_device *device, test_conv *conv, const test_run 
         for (size_t e = 0; e < elements; e++)
             bounds[e] = store * fabs(expected[e]) + tiny + (8 + sqrt(terms) + size) * arithmetic * conv->magnitude[e];
     } else {
-        for (size_t e = 0; e < elements; e++) {
-            double stored;
-            cldeform__store_element(&stored, 0, dtype, expected[e]);
-            expected[e] = cldeform__load_element(&stored, 0, dtype);
-        }
+        test_conv_round_reference(conv);
     }
     test_conv_run(device, conv, run, found);
     test_conv_compare(conv, found, expected, bounds);

@@ -29,6 +29,8 @@ void test_conv_create(test_conv *conv, const cldeform_conv2d_problem *problem, b
                       uint32_t seed);
 /* Computes values[CLDEFORM_OUTPUT] from the others. */
 void test_conv_reference(test_conv *conv);
+/* Rounds it to the output's type: what a run on exact data must give. */
+void test_conv_round_reference(test_conv *conv);
 void test_conv_destroy(test_conv *conv);
 
 /* How a run differs from the plainest one; zero is the plainest. */

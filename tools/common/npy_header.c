@@ -74,7 +74,7 @@ static int refuse_type(reader *r, const char *what, const char *descr)
 
 static int read_descr(reader *r, npy_array *array)
 {
-    char descr[64];
+    char descr[64] = "";
     if (next_is(r, '['))
         return fault_set(r->f, EXIT_INPUT, "%s holds structured data, expected '<f2', '<f4' or '<f8'", r->path);
     int status = read_string(r, "a type such as '<f4'", descr, sizeof descr);
@@ -150,7 +150,7 @@ static int read_shape(reader *r, npy_array *array)
 static int read_entry(reader *r, npy_array *array, int *seen)
 {
     static const char expected[] = "one of 'descr', 'fortran_order' and 'shape', each once";
-    char key[32];
+    char key[32] = "";
     int status = read_string(r, expected, key, sizeof key);
     if (status != EXIT_FINE)
         return status;

@@ -1,0 +1,293 @@
+/* Which OpenCL calls the library makes: none that allocate, compile or block in a call that has a workspace; every one
+ * of them may fail; and every object is released. */
+#include "cl_layer.h"
+#include "fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static test_device device;
+static const cl_layer *layer;
+
+static long count_all(const char *const *functions)
+{
+    long n = 0;
+    for (int i = 0; functions[i]; i++) {
+        const long calls = layer->count(functions[i]);
+        if (calls < 0)
+            fail_msg("the layer does not watch %s", functions[i]);
+        n += calls;
+    }
+    return n;
+}
+
+/* Not clCreateKernel: CLBlast makes a kernel object of its compiled program for every product. */
+static const char *const compiling[] = {"clCreateProgramWithSource",
+                                        "clCreateProgramWithBinary",
+                                        "clBuildProgram",
+                                        "clCompileProgram",
+                                        "clLinkProgram",
+                                        NULL};
+static const char *const allocating[] = {"clCreateBuffer", "clCreateCommandQueue", "clCreateCommandQueueWithProperties",
+                                         NULL};
+
+static void calls_allocate_and_compile_nothing(void **state)
+{
+    (void)state;
+    cl_command_queue const queues[] = {device.queue, device.out_of_order};
+    const cldeform_dtype dtypes[] = {CLDEFORM_F32, CLDEFORM_F16};
+    for (int q = 0; q < 2; q++) {
+        for (int d = 0; d < 2; d++) {
+            if (!queues[q])
+                continue;
+            cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+            problem.dtype = dtypes[d];
+            test_fixture f;
+            test_fixture_create(&device, device.context, &problem, &f);
+            assert_ok(cldeform_conv2d_warm_up(f.conv, queues[q]));
+            layer->reset();
+            for (int i = 0; i < 100; i++) {
+                cl_event done = NULL;
+                assert_ok(cldeform_conv2d_forward(f.conv, queues[q], &f.tensors, &f.workspace, 0, NULL, &done));
+                assert_int_equal(layer->blocking(), 0);
+                assert_cl(clWaitForEvents(1, &done)); /* the queue of an out-of-order call is used again */
+                assert_cl(clReleaseEvent(done));
+                assert_int_equal(count_all(compiling), 0);
+                assert_int_equal(count_all(allocating), 0);
+                layer->reset();
+            }
+            test_fixture_expect(&f, queues[q]);
+            test_fixture_destroy(&f);
+        }
+    }
+}
+
+/* A program compiled once serves every problem that differs in sizes only. */
+static void sizes_compile_nothing(void **state)
+{
+    (void)state;
+    cldeform_conv2d *first = NULL, *other = NULL;
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    assert_ok(cldeform_conv2d_create(device.context, &problem, &first));
+    layer->reset();
+    problem.batch = 37;
+    problem.in_channels = 30, problem.in_h = 50, problem.in_w = 41, problem.out_channels = 25;
+    problem.kernel_h = 5, problem.kernel_w = 7;
+    problem.stride_h = 2, problem.dilation_w = 3;
+    problem.pad_top = 4, problem.pad_right = 9;
+    problem.groups = 5, problem.offset_groups = 2;
+    problem.offset_layout = CLDEFORM_OFFSET_PLANAR;
+    problem.offset_limit = 3;
+    problem.workspace_limit = 1 << 20;
+    assert_ok(cldeform_conv2d_create(device.context, &problem, &other));
+    assert_int_equal(count_all(compiling), 0);
+    assert_int_equal(layer->count("clCreateKernel") + layer->count("clCreateKernelsInProgram"), 0);
+    cldeform_conv2d_destroy(other);
+    /* and one that differs in more does compile: the test can fail */
+    problem.border = CLDEFORM_BORDER_EDGE;
+    problem.layout = CLDEFORM_NHWC;
+    problem.mask_activation = CLDEFORM_MASK_SIGMOID_X2;
+    problem.offset_dtype = CLDEFORM_F16;
+    assert_ok(cldeform_conv2d_create(device.context, &problem, &other));
+    assert_int_equal(layer->count("clBuildProgram"), 1);
+    cldeform_conv2d_destroy(other);
+    cldeform_conv2d_destroy(first);
+}
+
+static void context_creation_compiles_nothing(void **state)
+{
+    (void)state;
+    cldeform_context *context = NULL;
+    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    options.cache_dir = "";
+    layer->reset();
+    assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
+    cldeform_context_destroy(context);
+    assert_int_equal(count_all(compiling), 0);
+    assert_int_equal(layer->enqueues(), 0);
+}
+
+static void references_now(long references[CL_LAYER_OBJECT_COUNT])
+{
+    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++)
+        references[o] = layer->references((cl_layer_object)o);
+}
+
+static void check_references(const long before[CL_LAYER_OBJECT_COUNT], const char *when)
+{
+    static const char *const names[] = {"context", "queue", "memory", "program", "kernel", "event"};
+    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++) {
+        const long now = layer->references((cl_layer_object)o);
+        if (now != before[o])
+            fail_msg("%s: %ld references to %s objects, before it were %ld", when, now, names[o], before[o]);
+    }
+}
+
+/* Everything that one user does, each step as far as the one before succeeded. */
+static cldeform_status use_all(cl_command_queue queue, const cldeform_conv2d_problem *problem, test_fixture *f)
+{
+    cldeform_status status;
+    cldeform_context *context = NULL;
+    cldeform_conv2d *conv = NULL;
+    cl_event done = NULL;
+    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    options.ignore_environment = 1;
+    options.cache_dir = "";
+    status = cldeform_context_create(device.cl, device.id, &options, &context);
+    if (status == CLDEFORM_OK)
+        status = cldeform_conv2d_create(context, problem, &conv);
+    if (status == CLDEFORM_OK)
+        status = cldeform_conv2d_warm_up(conv, queue);
+    if (status == CLDEFORM_OK)
+        status = cldeform_conv2d_forward(conv, queue, &f->tensors, NULL, 0, NULL, &done);
+    if (status == CLDEFORM_OK) {
+        assert_non_null(done);
+        assert_int_equal(clReleaseEvent(done), CL_SUCCESS);
+    } else {
+        assert_null(done);
+    }
+    clFinish(queue);
+    cldeform_conv2d_destroy(conv);
+    cldeform_context_destroy(context);
+    return status;
+}
+
+/* The first call fails, then the second, ... until none is left: each time an error status with a text, and nothing
+ * leaks; the next run succeeds. */
+static void every_call_may_fail(void **state)
+{
+    (void)state;
+    cl_command_queue const queues[] = {device.queue, device.out_of_order};
+    const cldeform_layout layouts[] = {CLDEFORM_NHWC, CLDEFORM_NCHW};
+    const cl_int errors[] = {CL_OUT_OF_HOST_MEMORY, CL_INVALID_OPERATION};
+    for (int q = 0; q < 2; q++) {
+        cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+        problem.layout = layouts[q];
+        problem.batch = 1;
+        test_fixture f;
+        if (!queues[q])
+            continue;
+        test_fixture_create(&device, device.context, &problem, &f);
+        assert_ok(use_all(queues[q], &problem, &f)); /* CLBlast compiles and keeps its programs */
+        assert_cl(clFinish(queues[q]));
+        long before[CL_LAYER_OBJECT_COUNT];
+        references_now(before);
+        int failures = 0, tolerated = 0;
+        for (long n = 1;; n++) {
+            layer->reset();
+            assert_int_equal(layer->fail_nth(NULL, n, errors[n % 2]), 0);
+            const cldeform_status status = use_all(queues[q], &problem, &f);
+            char function[100] = "";
+            if (layer->failed())
+                snprintf(function, sizeof function, "%s", layer->failed());
+            layer->fail_nth(NULL, 0, CL_SUCCESS);
+            if (!function[0])
+                break; /* fewer calls than n */
+            char when[200];
+            snprintf(when, sizeof when, "call %ld, %s, failed", n, function);
+            if (status == CLDEFORM_OK) {
+                tolerated++; /* a clFinish of this test, or facts that the library can do without */
+            } else {
+                failures++;
+                if (strlen(cldeform_last_error()) < 5)
+                    fail_msg("%s: no text", when);
+            }
+            assert_cl(clFinish(queues[q]));
+            check_references(before, when);
+        }
+        printf("  %d calls failed in turn, %d of them without consequences\n", failures + tolerated, tolerated);
+        assert_true(failures > 50);
+        assert_true(tolerated < failures / 10);
+        assert_ok(use_all(queues[q], &problem, &f));
+        assert_cl(clFinish(queues[q]));
+        check_references(before, "after all failures");
+        test_fixture_destroy(&f);
+    }
+}
+
+/* Destroying in any order, and with work in flight. */
+static void any_order_of_destruction(void **state)
+{
+    (void)state;
+    const cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    long before[CL_LAYER_OBJECT_COUNT];
+    references_now(before);
+    for (int order = 0; order < 3; order++) {
+        cl_int error = CL_SUCCESS;
+        test_device own = device;
+        own.cl = clCreateContext(NULL, 1, &device.id, NULL, NULL, &error);
+        assert_int_equal(error, CL_SUCCESS);
+        own.queue = test_queue_create(&own, 0);
+        assert_ok(cldeform_context_create(own.cl, own.id, NULL, &own.context));
+        test_fixture f;
+        test_fixture_create(&own, own.context, &problem, &f);
+        cl_int result = CL_SUCCESS;
+        cl_event gate = clCreateUserEvent(own.cl, &result), done = NULL;
+        assert_int_equal(result, CL_SUCCESS);
+        assert_ok(cldeform_conv2d_forward(f.conv, own.queue, &f.tensors, NULL, 1, &gate, &done));
+        assert_cl(clFlush(own.queue));
+        if (order == 0) {
+            cldeform_context_destroy(own.context);
+            cldeform_conv2d_destroy(f.conv);
+        } else if (order == 1) {
+            cldeform_conv2d_destroy(f.conv);
+            cldeform_context_destroy(own.context);
+        } else { /* the cl_context first */
+            assert_cl(clReleaseContext(own.cl));
+            cldeform_context_destroy(own.context);
+            cldeform_conv2d_destroy(f.conv);
+        }
+        f.conv = NULL;
+        assert_cl(clSetUserEventStatus(gate, CL_COMPLETE));
+        assert_cl(clWaitForEvents(1, &done));
+        test_fixture_expect(&f, own.queue);
+        assert_cl(clReleaseEvent(done));
+        assert_cl(clReleaseEvent(gate));
+        test_fixture_destroy(&f);
+        assert_cl(clReleaseCommandQueue(own.queue));
+        if (order != 2)
+            assert_cl(clReleaseContext(own.cl));
+    }
+    assert_ok(cldeform_gemm_clear_cache()); /* CLBlast keeps programs of these contexts alive */
+    for (int o = CL_LAYER_QUEUE; o < CL_LAYER_OBJECT_COUNT; o++)
+        if (o != CL_LAYER_PROGRAM && o != CL_LAYER_KERNEL)
+            assert_int_equal(layer->references((cl_layer_object)o), before[o]);
+    assert_int_equal(layer->references(CL_LAYER_CONTEXT), before[CL_LAYER_CONTEXT]);
+}
+
+static int open_device(void **state)
+{
+    (void)state;
+    test_device_open(&device);
+    layer = cl_layer_get();
+    return layer ? 0 : -1;
+}
+
+/* Last of all: nothing is left but what the test program itself holds. */
+static int close_device(void **state)
+{
+    (void)state;
+    test_device_close(&device);
+    if (cldeform_gemm_clear_cache() != CLDEFORM_OK)
+        return -1;
+    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++) {
+        if (layer->references((cl_layer_object)o) != 0) {
+            print_error("%ld OpenCL references of kind %d are left at the end\n", layer->references((cl_layer_object)o),
+                        o);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_allocate_and_compile_nothing),
+        cmocka_unit_test(sizes_compile_nothing),
+        cmocka_unit_test(context_creation_compiles_nothing),
+        cmocka_unit_test(any_order_of_destruction),
+        cmocka_unit_test(every_call_may_fail),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
