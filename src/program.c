@@ -73,8 +73,8 @@ static cldeform_status compile(cldeform_context *context, cldeform__program *pro
     if (error != CL_SUCCESS)
         return cldeform__fail_cl(error, "clCreateProgramWithSource(%s.cl)", program->family);
     cldeform__text_add(&options, "-cl-std=CL1.2 %s", program->options);
-    if (context->kernel_dir)
-        cldeform__text_add(&options, " -I \"%s\"", context->kernel_dir);
+    if (context->kernel_dir) /* not quoted: PoCL takes quotes for a part of the path */
+        cldeform__text_add(&options, " -I %s", context->kernel_dir);
     error = options.failed ? CL_OUT_OF_HOST_MEMORY
                            : clBuildProgram(program->program, 1, &context->device, options.data, NULL, NULL);
     cldeform__text_free(&options);

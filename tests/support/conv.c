@@ -156,7 +156,7 @@ static void create_guarded(const test_device *device, const test_conv *conv, int
     g->element = cldeform__dtype_size(conv->dtype[i]);
     g->images = batched ? (size_t)conv->problem.batch : 1;
     g->image_elements = g->images ? elements / g->images : 0;
-    const size_t gap = run->strided && batched ? 5 : 0;
+    const size_t gap = run->strided && batched && g->images > 0 ? 5 : 0;
     g->stride = g->image_elements + gap;
     g->first = GUARD / g->element + (run->strided ? 3 : 0); /* 3: aligned to nothing but the element */
     g->size = 2 * GUARD + (g->images * g->stride + 8) * g->element;
