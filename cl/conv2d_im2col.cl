@@ -27,11 +27,11 @@
 #include "sample.clh"
 
 #define PASTE_(a, b) a##b
-#define PASTE(a, b) PASTE_(a, b)
+#define PASTE(a, b)  PASTE_(a, b)
 
 #if VECTOR == 1
 typedef REAL REALV;
-#define LOAD_DATAV(p, i) LOAD_DATA(p, i)
+#define LOAD_DATAV(p, i)         LOAD_DATA(p, i)
 #define STORE_REALV(p, i, value) ((p)[i] = (value))
 #else
 #if DATA_BITS == 64
@@ -95,10 +95,10 @@ __kernel void conv2d_im2col(const conv2d_geometry geometry, const int first_pixe
     offset += PLACE_OF_IMAGE(offset_place, image);
     const int offset_channels = 2 * taps * geometry.offset_groups;
     const int offset_channel = offset_group * 2 * taps + tap * geometry.offset_tap_step;
-    const REAL dy = LOAD_OFFSET(
-        offset, offset_index(geometry, offset_channel + geometry.offset_y_channel, offset_channels, pixel));
-    const REAL dx = LOAD_OFFSET(
-        offset, offset_index(geometry, offset_channel + geometry.offset_x_channel, offset_channels, pixel));
+    const REAL dy =
+        LOAD_OFFSET(offset, offset_index(geometry, offset_channel + geometry.offset_y_channel, offset_channels, pixel));
+    const REAL dx =
+        LOAD_OFFSET(offset, offset_index(geometry, offset_channel + geometry.offset_x_channel, offset_channels, pixel));
     y += clamp_offset(dy, offset_limit);
     x += clamp_offset(dx, offset_limit);
 #endif
@@ -107,8 +107,8 @@ __kernel void conv2d_im2col(const conv2d_geometry geometry, const int first_pixe
     const int in10 = place.row1 && place.column0, in11 = place.row1 && place.column1;
 #if KIND == 1
     mask += PLACE_OF_IMAGE(mask_place, image);
-    REAL factor = LOAD_OFFSET(
-        mask, offset_index(geometry, offset_group * taps + tap, taps * geometry.offset_groups, pixel));
+    REAL factor =
+        LOAD_OFFSET(mask, offset_index(geometry, offset_group * taps + tap, taps * geometry.offset_groups, pixel));
 #if MASK_SIGMOID
     factor = (REAL)MASK_SIGMOID / (1 + exp(-factor));
 #endif
@@ -178,8 +178,8 @@ __kernel void conv2d_im2col(const conv2d_geometry geometry, const int first_pixe
 
 /* weight (out_channels, in_channels/groups, taps) to the matrix that the product takes:
  *   NCHW: the same order, in REAL;   NHWC: (groups, taps, in_channels/groups, out_channels/groups) */
-__kernel void conv2d_pack_weight(const conv2d_geometry geometry, __global const DATA *weight,
-                                 const ulong first_element, __global REAL *packed, const ulong first_packed)
+__kernel void conv2d_pack_weight(const conv2d_geometry geometry, __global const DATA *weight, const ulong first_element,
+                                 __global REAL *packed, const ulong first_packed)
 {
     const int taps = geometry.kernel_h * geometry.kernel_w;
     const int group_channels = geometry.in_channels / geometry.groups;
@@ -200,8 +200,8 @@ __kernel void conv2d_pack_weight(const conv2d_geometry geometry, __global const 
     packed[first_packed + element] = LOAD_DATA(weight, source);
 }
 
-/* output = result + bias, rounded to the output's type. Work-item (pixel, channel, image), NHWC (channel, pixel, image).
- * bias may be null. */
+/* output = result + bias, rounded to the output's type. Work-item (pixel, channel, image), NHWC (channel, pixel,
+ * image). bias may be null. */
 __kernel void conv2d_store(const conv2d_geometry geometry, const int first_pixel, const int pixels,
                            __global const REAL *result, __global const DATA *bias, const ulong first_bias,
                            __global DATA *output, const PLACE output_place)

@@ -2,10 +2,11 @@
  * No local memory, no barrier, any work-group size. Sums run over k in order, in fma. */
 #include "common.clh"
 
-#define ROWS 4
+#define ROWS    4
 #define COLUMNS 4
 
-/* Work-item (block of 4 columns, block of 4 rows). A (m, k), B (k, n), C (m, n); ld*: elements from a row to the next. */
+/* Work-item (block of 4 columns, block of 4 rows). A (m, k), B (k, n), C (m, n); ld*: elements from a row to the next.
+ */
 __kernel void gemm(const int m, const int n, const int k, __global const REAL *a, const ulong a_start, const int lda,
                    __global const REAL *b, const ulong b_start, const int ldb, __global REAL *c, const ulong c_start,
                    const int ldc)

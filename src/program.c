@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The family's text: built in, or a file of the kernel directory, which the caller frees. */
-static cldeform_status find_source(const cldeform_context *context, const char *family, const char **source,
-                                   char **loaded)
+/* The family's text: built in, or a file of the kernel directory, which the caller frees as *loaded. NULL, and the
+ * error text set, if there is none. */
+static const char *find_source(const cldeform_context *context, const char *family, char **loaded)
 {
     if (context->kernel_dir) {
         cldeform__text path = {0};
@@ -15,19 +15,16 @@ static cldeform_status find_source(const cldeform_context *context, const char *
         cldeform__text_add(&path, "%s/%s.cl", context->kernel_dir, family);
         *loaded = path.failed ? NULL : cldeform__read_file(path.data, 1 << 24, &size);
         cldeform__text_free(&path);
-        *source = *loaded;
         if (!*loaded)
-            return cldeform__fail(CLDEFORM_BUILD_FAILED, "CLDEFORM_KERNEL_DIR is \"%s\", which has no readable %s.cl",
-                                  context->kernel_dir, family);
-        return CLDEFORM_OK;
+            cldeform__fail(CLDEFORM_BUILD_FAILED, "CLDEFORM_KERNEL_DIR is \"%s\", which has no readable %s.cl",
+                           context->kernel_dir, family);
+        return *loaded;
     }
-    for (const cldeform__kernel_source *row = cldeform__kernel_sources; row->name; row++) {
-        if (strcmp(row->name, family) == 0) {
-            *source = row->text;
-            return CLDEFORM_OK;
-        }
-    }
-    return cldeform__fail(CLDEFORM_BUILD_FAILED, "the library holds no kernel family \"%s\"", family);
+    for (const cldeform__kernel_source *row = cldeform__kernel_sources; row->name; row++)
+        if (strcmp(row->name, family) == 0)
+            return row->text;
+    cldeform__fail(CLDEFORM_BUILD_FAILED, "the library holds no kernel family \"%s\"", family);
+    return NULL;
 }
 
 /* All that a binary depends on. */
@@ -192,17 +189,21 @@ static void release_build(cldeform__program *program)
 
 static cldeform_status build(cldeform_context *context, cldeform__program *program)
 {
-    cldeform_status status;
-    const char *source = NULL;
+    cldeform_status status = CLDEFORM_BUILD_FAILED;
     char *from_file = NULL;
     cldeform__text key = {0};
     bool from_disk = false;
-    TRY(find_source(context, program->family, &source, &from_file));
+    const char *source = find_source(context, program->family, &from_file);
+    if (!source)
+        goto done;
     make_key(context, program, source, &key);
-    from_disk = !key.failed && load(context, program, key.data);
-    if (!from_disk)
+    from_disk = !key.failed && load(context, program, key.data) && create_kernels(context, program) == CLDEFORM_OK;
+    if (!from_disk) {
+        release_build(program);
         TRY(compile(context, program, source));
-    TRY(create_kernels(context, program));
+        TRY(create_kernels(context, program));
+    }
+    status = CLDEFORM_OK;
     if (!from_disk && context->cache_dir && !key.failed)
         save(context, program, key.data);
     cldeform__mutex_lock(&context->mutex);

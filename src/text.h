@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 typedef struct cldeform__text {
-    char *data; /* start with { NULL } */
+    char *data; /* start with {0} */
     size_t length, capacity;
     bool failed; /* no memory: later additions do nothing */
 } cldeform__text;

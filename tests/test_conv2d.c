@@ -20,7 +20,7 @@ static void check_cases(cldeform_dtype dtype, test_data data)
         for (int k = 0; k < 3; k++) {
             for (int l = 0; l < 2; l++) {
                 for (int b = 0; b < 2; b++) {
-                    cldeform_conv2d_problem problem = test_case_problem(&test_conv_cases[row], kinds[k]);
+                    cldeform_conv2d_problem problem = test_shape_problem(&test_conv_cases[row], kinds[k]);
                     problem.dtype = dtype;
                     problem.layout = layouts[l];
                     problem.border = borders[b];

@@ -101,7 +101,7 @@ static void every_damage_is_noticed(void **state)
     assert_true(size > sizeof binary + sizeof key && size < sizeof bytes);
     for (size_t i = 0; i < size; i++) { /* one bit or more of each byte */
         for (int bit = 0; bit < 9; bit++) {
-            const unsigned char flip = bit < 8 ? (unsigned char)(1 << bit) : 0xff;
+            const unsigned char flip = (unsigned char)(bit < 8 ? 1 << bit : 0xff);
             bytes[i] ^= flip;
             write_file(bytes, size);
             assert_false(loads(key));

@@ -155,9 +155,10 @@ CLDEFORM_API void cldeform_conv2d_destroy(cldeform_conv2d *conv);
  * Blocking. After it no call compiles anything. */
 CLDEFORM_API cldeform_status cldeform_conv2d_warm_up(const cldeform_conv2d *conv, cl_command_queue queue);
 
-/* Workspace for one call that does `passes` (for backward: the gradients asked for together).
- * Any size from *minimum works and gives the same results; from *preferred on it is fastest. Both may be 0. Either
- * pointer may be NULL. preferred <= problem.workspace_limit. */
+/* Workspace for one call that does `passes`.
+ * Any size from *minimum works and gives the same results, to the bit; from *preferred on it is fastest. Both may be 0.
+ * Either pointer may be NULL. preferred <= problem.workspace_limit: a smaller limit lowers the minimum too, by cutting
+ * an image into smaller pieces, unless problem.deterministic is set. */
 CLDEFORM_API cldeform_status cldeform_conv2d_workspace_size(const cldeform_conv2d *conv, cldeform_passes passes,
                                                             size_t *minimum, size_t *preferred);
 
@@ -165,7 +166,8 @@ CLDEFORM_API cldeform_status cldeform_conv2d_workspace_size(const cldeform_conv2
 CLDEFORM_API cldeform_status cldeform_conv2d_is_deterministic(const cldeform_conv2d *conv, cldeform_passes passes,
                                                               int32_t *deterministic);
 
-/* Plan: algorithm, why, tuning, steps, chunks, workspace, flop. One JSON object; as cldeform_context_describe. */
+/* Plan: algorithm, why, tuning, chunks, workspace, flop, kernel options. One JSON object; as cldeform_context_describe.
+ */
 CLDEFORM_API cldeform_status cldeform_conv2d_describe(const cldeform_conv2d *conv, char *text, size_t capacity,
                                                       size_t *needed);
 

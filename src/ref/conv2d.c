@@ -158,10 +158,10 @@ static int read_problem(const cldeform_conv2d_problem *problem, sizes *s)
     p->stride_h = or_one(p->stride_h), p->stride_w = or_one(p->stride_w);
     p->dilation_h = or_one(p->dilation_h), p->dilation_w = or_one(p->dilation_w);
     p->groups = or_one(p->groups), p->offset_groups = or_one(p->offset_groups);
-    const int64_t positive[] = { p->in_channels, p->in_h,       p->in_w,       p->out_channels, p->kernel_h,
-                                 p->kernel_w,    p->stride_h,   p->stride_w,   p->dilation_h,   p->dilation_w,
-                                 p->groups,      p->offset_groups };
-    const int64_t not_negative[] = { p->batch, p->pad_top, p->pad_left, p->pad_bottom, p->pad_right };
+    const int64_t positive[] = {p->in_channels, p->in_h,       p->in_w,     p->out_channels,
+                                p->kernel_h,    p->kernel_w,   p->stride_h, p->stride_w,
+                                p->dilation_h,  p->dilation_w, p->groups,   p->offset_groups};
+    const int64_t not_negative[] = {p->batch, p->pad_top, p->pad_left, p->pad_bottom, p->pad_right};
     int valid = 1;
     for (size_t i = 0; i < sizeof positive / sizeof positive[0]; i++)
         valid = valid && positive[i] >= 1 && positive[i] <= INT32_MAX;
@@ -195,7 +195,6 @@ cldeform_status cldeform_ref_conv2d_forward(const cldeform_conv2d_problem *probl
         for (int64_t o = 0; o < s.p.out_channels; o++)
             for (int64_t y = 0; y < s.out_h; y++)
                 for (int64_t x = 0; x < s.out_w; x++)
-                    output[at_output(&s, n, o, y, x)] =
-                        output_at(&s, input, offset, mask, weight, bias, n, o, y, x);
+                    output[at_output(&s, n, o, y, x)] = output_at(&s, input, offset, mask, weight, bias, n, o, y, x);
     return CLDEFORM_OK;
 }

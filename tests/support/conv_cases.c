@@ -7,7 +7,7 @@ const test_conv_case test_conv_cases[] = {
 };
 const int test_n_conv_cases = sizeof test_conv_cases / sizeof test_conv_cases[0];
 
-cldeform_conv2d_problem test_case_problem(const test_conv_case *row, cldeform_conv2d_kind kind)
+cldeform_conv2d_problem test_shape_problem(const test_conv_case *row, cldeform_conv2d_kind kind)
 {
     cldeform_conv2d_problem p = CLDEFORM_INIT(cldeform_conv2d_problem);
     p.kind = kind;

@@ -37,6 +37,6 @@ extern const test_conv_case test_conv_cases[];
 extern const int test_n_conv_cases;
 
 /* The case as a problem; PLAIN has no offset groups. */
-cldeform_conv2d_problem test_case_problem(const test_conv_case *row, cldeform_conv2d_kind kind);
+cldeform_conv2d_problem test_shape_problem(const test_conv_case *row, cldeform_conv2d_kind kind);
 
 #endif
