@@ -8,8 +8,6 @@ static test_device device;
 
 static const cldeform_conv2d_kind kinds[] = {CLDEFORM_CONV2D_DEFORMABLE, CLDEFORM_CONV2D_MODULATED,
                                              CLDEFORM_CONV2D_PLAIN};
-static const cldeform_layout layouts[] = {CLDEFORM_NCHW, CLDEFORM_NHWC};
-static const cldeform_border borders[] = {CLDEFORM_BORDER_ZERO, CLDEFORM_BORDER_EDGE};
 
 /* ---- properties ---------------------------------------------------------------------------------------- */
 
@@ -96,54 +94,59 @@ static void zero_mask_leaves_bias(void **state)
 
 /* ---- special values ------------------------------------------------------------------------------------ */
 
-/* NaN, infinite and huge offsets sample 0; pixels next to the map's border hold NaN and infinity, which taps outside
- * must not pick up through a clamped coordinate. */
+/* Positions that break careless kernels, on a 6 x 6 map. */
+static const double positions[] = {
+    0.5, INFINITY, 3e38, 1e30, NAN, -INFINITY, -3e38, -1e30, 65504, 2147483648.0, -2147483649.0, 4e18,
+    -1,  -1.5,     -0.5, 0.0,  4.5, 5,         5.5,   6,     -0.0,  1e-40,        2.25,
+};
+enum { POSITIONS = sizeof positions / sizeof positions[0], MAP = 6 };
+
+/* A 1x1 convolution whose output (i, j) samples at (positions[i], positions[j]). */
+static void create_special(test_conv *conv, int kind, int border, int layout, double limit)
+{
+    cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+    problem.kind = kinds[kind];
+    problem.border = (cldeform_border)border;
+    problem.layout = (cldeform_layout)layout;
+    problem.offset_limit = limit;
+    problem.batch = 1, problem.in_channels = 3, problem.out_channels = 2;
+    problem.in_h = problem.in_w = MAP;
+    problem.kernel_h = problem.kernel_w = 1;
+    problem.pad_bottom = problem.pad_right = POSITIONS - MAP;
+    test_conv_create(conv, &problem, false, TEST_EXACT, 11);
+    fill_values(conv, CLDEFORM_WEIGHT, 1); /* infinity must not meet its negative */
+    for (int i = 0; i < POSITIONS; i++) {
+        for (int j = 0; j < POSITIONS; j++) {
+            const int at = i * POSITIONS + j;
+            conv->values[CLDEFORM_OFFSET][at] = (float)(positions[i] - i);
+            conv->values[CLDEFORM_OFFSET][POSITIONS * POSITIONS + at] = (float)(positions[j] - j);
+            if (kinds[kind] == CLDEFORM_CONV2D_MODULATED) /* what is not sampled ignores its mask */
+                conv->values[CLDEFORM_MASK][at] = isfinite(positions[i]) ? 0.5 : NAN;
+        }
+    }
+}
+
+/* NaN, infinite and huge offsets sample 0. The pixels at the map's border are then infinite, and NaN: taps outside,
+ * whose coordinates are clamped to those pixels, must add exactly 0, and samples of the inside must not change. */
 static void special_values(void **state)
 {
     (void)state;
-    const double offsets[] = {
-        NAN, INFINITY, -INFINITY, 3e38, -3e38, 1e30, -1e30, 65504, 2147483648.0, -2147483649.0, 4e18,
-        -1,  -1.5,     -0.5,      0.5,  0.0,   5,    5.5,   6,     -0.0,         1e-40};
-    const int n = sizeof offsets / sizeof offsets[0];
-    for (int k = 0; k < 2; k++) {
-        for (int b = 0; b < 2; b++) {
-            for (int l = 0; l < 2; l++) {
-                cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
-                problem.kind = kinds[k];
-                problem.border = borders[b];
-                problem.layout = layouts[l];
-                problem.batch = 1, problem.in_channels = 3, problem.out_channels = 2;
-                problem.in_h = n, problem.in_w = n;
-                problem.kernel_h = problem.kernel_w = 1;
-                test_conv conv;
-                test_conv_create(&conv, &problem, false, TEST_EXACT, 11);
-                /* output (i, j) samples at offset i from row 0 and offset j from column 0 */
-                for (int i = 0; i < n; i++) {
-                    for (int j = 0; j < n; j++) {
-                        conv.values[CLDEFORM_OFFSET][i * n + j] = (float)(offsets[i] - i);
-                        conv.values[CLDEFORM_OFFSET][n * n + i * n + j] = (float)(offsets[j] - j);
-                        if (k == 1) /* what is not sampled ignores its mask */
-                            conv.values[CLDEFORM_MASK][i * n + j] = isfinite(offsets[i]) ? 0.5 : NAN;
-                    }
-                }
-                test_conv_check(&device, &conv, &(test_run){.strided = true}, true);
-
-                /* the same with a border of NaN and infinity round the map: samples of the inside, and those that are
-                 * 0, must not change */
-                for (int c = 0; c < 3; c++) {
-                    for (int i = 0; i < n; i++) {
-                        const int at[4][2] = {{0, i}, {n - 1, i}, {i, 0}, {i, n - 1}};
-                        for (int side = 0; side < 4; side++) {
-                            const int y = at[side][0], x = at[side][1];
-                            conv.values[CLDEFORM_INPUT][l ? (y * n + x) * 3 + c : (c * n + y) * n + x] =
-                                side % 2 ? NAN : INFINITY;
-                        }
-                    }
-                }
-                test_conv_check(&device, &conv, &(test_run){.strided = true}, true);
-                test_conv_destroy(&conv);
-            }
+    const double edges[] = {0, (double)INFINITY, (double)NAN};
+    const double limits[] = {0, 3};
+    for (int variant = 0; variant < 2 * 2 * 2 * 2; variant++) {
+        test_conv conv;
+        create_special(&conv, variant & 1, variant >> 1 & 1, variant >> 2 & 1, limits[variant >> 3]);
+        const bool nhwc = conv.problem.layout == CLDEFORM_NHWC;
+        for (int e = 0; e < 3; e++) {
+            for (int c = 0; e > 0 && c < 3; c++)
+                for (int y = 0; y < MAP; y++)
+                    for (int x = 0; x < MAP; x++)
+                        if (y == 0 || x == 0 || y == MAP - 1 || x == MAP - 1)
+                            conv.values[CLDEFORM_INPUT][nhwc ? (y * MAP + x) * 3 + c : (c * MAP + y) * MAP + x] =
+                                edges[e];
+            test_conv_check(&device, &conv, &(test_run){.strided = true}, true);
         }
+        test_conv_destroy(&conv);
     }
 }
 
