@@ -91,14 +91,13 @@ static void waits_out_of_order(void **state)
 }
 
 /* On an out-of-order queue, neither the call waits for commands before it, nor commands behind it for the call. */
-static void out_of_order_queues_stay_so(void **state)
+static void check_out_of_order(bool has_bias)
 {
-    (void)state;
-    if (!device.out_of_order)
-        skip();
     const cldeform_conv2d_problem problem = chunked_problem();
     test_fixture f;
     test_fixture_create(&device, device.context, &problem, &f);
+    if (!has_bias)
+        test_fixture_drop_bias(&f);
     const cl_uint pattern = 7;
     cl_int error = CL_SUCCESS;
     cl_mem other = clCreateBuffer(device.cl, CL_MEM_READ_WRITE, 64, NULL, &error);
@@ -118,6 +117,8 @@ static void out_of_order_queues_stay_so(void **state)
     assert_cl(clEnqueueFillBuffer(device.out_of_order, other, &pattern, 4, 0, 64, 0, NULL, &behind));
     test_fixture second;
     test_fixture_create(&device, device.context, &problem, &second);
+    if (!has_bias)
+        test_fixture_drop_bias(&second);
     assert_ok(
         cldeform_conv2d_forward(second.conv, device.out_of_order, &second.tensors, &second.workspace, 0, NULL, &done));
     assert_cl(clFlush(device.out_of_order));
@@ -138,6 +139,15 @@ static void out_of_order_queues_stay_so(void **state)
     test_fixture_destroy(&f);
 }
 
+static void out_of_order_queues_stay_so(void **state)
+{
+    (void)state;
+    if (!device.out_of_order)
+        skip();
+    check_out_of_order(true);
+    check_out_of_order(false); /* ends in a product, not in a kernel of ours */
+}
+
 /* clFinish of the caller's queue waits for all of the call, without an event too. */
 static void finish_is_enough(void **state)
 {
@@ -149,7 +159,9 @@ static void finish_is_enough(void **state)
             continue;
         test_fixture f;
         test_fixture_create(&device, device.context, &problem, &f);
-        for (int i = 0; i < 5; i++) {
+        for (int i = 0; i < 6; i++) {
+            if (i == 3)
+                test_fixture_drop_bias(&f);
             assert_ok(cldeform_conv2d_forward(f.conv, queues[q], &f.tensors, NULL, 0, NULL, NULL));
             test_fixture_expect(&f, queues[q]);
         }
@@ -217,10 +229,15 @@ static void empty_batches_complete(void **state)
         assert_ok(cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, NULL, 0, NULL, &done));
         wait_for(done);
         assert_false(is_complete(before));
+        cl_event after = NULL;
+        assert_ok(cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, NULL, 1, &done, &after));
+        assert_cl(clFlush(device.out_of_order));
+        wait_for(after);
+        assert_false(is_complete(before));
         assert_cl(clSetUserEventStatus(blocked, CL_COMPLETE));
         assert_cl(clFinish(device.out_of_order));
-        cl_event all[] = {blocked, before, done};
-        for (int i = 0; i < 3; i++)
+        cl_event all[] = {blocked, before, done, after};
+        for (int i = 0; i < 4; i++)
             assert_cl(clReleaseEvent(all[i]));
         assert_cl(clReleaseMemObject(other));
     }

@@ -54,6 +54,15 @@ void test_fixture_create(const test_device *device, cldeform_context *context, c
     fill_nan(fixture, device->queue);
 }
 
+void test_fixture_drop_bias(test_fixture *fixture)
+{
+    fixture->tensors.bias.buffer = NULL;
+    free(fixture->host.values[CLDEFORM_BIAS]);
+    fixture->host.values[CLDEFORM_BIAS] = NULL;
+    test_conv_reference(&fixture->host);
+    test_conv_round_reference(&fixture->host);
+}
+
 void test_fixture_destroy(test_fixture *fixture)
 {
     for (int i = 0; i < TEST_TENSORS; i++)

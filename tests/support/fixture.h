@@ -15,6 +15,8 @@ typedef struct test_fixture {
 /* Exact data, the reference's result in host.values[CLDEFORM_OUTPUT]; the output's buffer holds NaN. */
 void test_fixture_create(const test_device *device, cldeform_context *context, const cldeform_conv2d_problem *problem,
                          test_fixture *fixture);
+/* From now on without bias: the products then write the output themselves. */
+void test_fixture_drop_bias(test_fixture *fixture);
 void test_fixture_destroy(test_fixture *fixture);
 
 /* Fails unless the output's buffer holds the reference's result; then fills it with NaN again. Waits for the queue. */
