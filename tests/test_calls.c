@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static test_device device;
 static const cl_layer *layer;
 
 static long count_all(const char *const *functions)
@@ -257,10 +256,8 @@ static void any_order_of_destruction(void **state)
 
 static int open_device(void **state)
 {
-    (void)state;
-    test_device_open(&device);
     layer = cl_layer_get();
-    return layer ? 0 : -1;
+    return layer ? test_open_device(state) : -1;
 }
 
 /* Last of all: nothing is left but what the test program itself holds. */

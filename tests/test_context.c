@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static test_device device;
-
 static json_t *parse(const char *text)
 {
     json_error_t error;
@@ -250,20 +248,6 @@ static void contexts_do_not_mix(void **state)
     test_fixture_destroy(&a);
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    test_device_open(&device);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    test_device_close(&device);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,5 +256,5 @@ int main(void)
         cmocka_unit_test(the_device_passes),           cmocka_unit_test(a_wrong_kernel_fails),
         cmocka_unit_test(contexts_do_not_mix),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static test_device device;
-
 static const cldeform_conv2d_kind kinds[] = {CLDEFORM_CONV2D_DEFORMABLE, CLDEFORM_CONV2D_MODULATED,
                                              CLDEFORM_CONV2D_PLAIN};
 static const cldeform_layout layouts[] = {CLDEFORM_NCHW, CLDEFORM_NHWC};
@@ -184,20 +182,6 @@ static void write_only_output(void **state)
     check_problem(&problem, &(test_run){.output_flags = CL_MEM_WRITE_ONLY}, TEST_EXACT, true);
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    test_device_open(&device);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    test_device_close(&device);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,5 +191,5 @@ int main(void)
         cmocka_unit_test(offset_limits),     cmocka_unit_test(long_indices),   cmocka_unit_test(vector_widths),
         cmocka_unit_test(write_only_output),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static test_device device;
 static const cl_layer *layer;
 
 /* A convolution with all its buffers, ready to run, of which tests spoil one argument at a time. */
@@ -388,17 +387,8 @@ static void types_that_the_device_lacks(void **state)
 
 static int open_device(void **state)
 {
-    (void)state;
-    test_device_open(&device);
     layer = cl_layer_get();
-    return layer ? 0 : -1;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    test_device_close(&device);
-    return 0;
+    return layer ? test_open_device(state) : -1;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create_fixture, destroy_fixture)
@@ -421,5 +411,5 @@ int main(void)
         TEST(packing),
         TEST(types_that_the_device_lacks),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, open_device, test_close_device);
 }

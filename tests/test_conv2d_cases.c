@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static test_device device;
-
 static const char *const tensor_names[TEST_TENSORS] = {"input", "offset", "mask", "weight", "bias", "output"};
 
 /* Puts the case's values in place of the generated ones. */
@@ -186,20 +184,6 @@ static bool is_convolution(const char *path)
     return is;
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    test_device_open(&device);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    test_device_close(&device);
-    return 0;
-}
-
 static void golden_files_are_there(void **state)
 {
     const test_case_list *golden = *state;
@@ -230,7 +214,7 @@ int main(void)
             if (is_convolution(lists[l].paths[i]))
                 tests[n++] =
                     (struct CMUnitTest){strrchr(lists[l].paths[i], '/') + 1, check_case, NULL, NULL, lists[l].paths[i]};
-    const int failed = _cmocka_run_group_tests("cases", tests, n, open_device, close_device);
+    const int failed = _cmocka_run_group_tests("cases", tests, n, test_open_device, test_close_device);
     free(tests);
     test_cases_free(&lists[0]);
     test_cases_free(&lists[1]);

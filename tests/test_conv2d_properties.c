@@ -4,8 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-static test_device device;
-
 static const cldeform_conv2d_kind kinds[] = {CLDEFORM_CONV2D_DEFORMABLE, CLDEFORM_CONV2D_MODULATED,
                                              CLDEFORM_CONV2D_PLAIN};
 
@@ -171,20 +169,6 @@ static void half_positions(void **state)
     test_conv_destroy(&conv);
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    test_device_open(&device);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    test_device_close(&device);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,5 +176,5 @@ int main(void)
         cmocka_unit_test(zero_mask_leaves_bias), cmocka_unit_test(special_values),
         cmocka_unit_test(half_positions),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static test_device device;
-
 static const cldeform_layout layouts[] = {CLDEFORM_NCHW, CLDEFORM_NHWC};
 
 /* One run of the small problem with some fields changed. */
@@ -145,20 +143,6 @@ static void large_product(void **state)
     }
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    test_device_open(&device);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    test_device_close(&device);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,5 +150,5 @@ int main(void)
         cmocka_unit_test(limits_make_slabs),
         cmocka_unit_test(large_product),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

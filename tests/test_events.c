@@ -7,8 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-static test_device device;
-
 static bool is_complete(cl_event event)
 {
     cl_int state = CL_QUEUED;
@@ -346,20 +344,6 @@ static void trace_has_every_step(void **state)
     cldeform_context_destroy(context);
 }
 
-static int open_device(void **state)
-{
-    (void)state;
-    test_device_open(&device);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    test_device_close(&device);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,5 +355,5 @@ int main(void)
         cmocka_unit_test(empty_batches_complete),
         cmocka_unit_test(trace_has_every_step),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

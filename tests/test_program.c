@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static test_device device;
 static const cl_layer *layer;
 static char directory[64];
 static char path[400];
@@ -286,17 +285,8 @@ static void kernels_from_a_directory(void **state)
 
 static int open_device(void **state)
 {
-    (void)state;
-    test_device_open(&device);
     layer = cl_layer_get();
-    return layer ? 0 : -1;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    test_device_close(&device);
-    return 0;
+    return layer ? test_open_device(state) : -1;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create_directory, remove_directory)
@@ -314,5 +304,5 @@ int main(void)
         TEST(options_beat_the_environment),
         TEST(kernels_from_a_directory),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, open_device, test_close_device);
 }

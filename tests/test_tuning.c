@@ -10,7 +10,7 @@
 static const cldeform__tuning_device cpu = {"Example CPU Model 7", 1}, gpu = {"Example GPU 900", 0};
 
 /* The tuning of the device from a file of these lines. */
-static cldeform__tuning load(const cldeform__tuning_device *device, const char *lines)
+static cldeform__tuning load(const cldeform__tuning_device *of, const char *lines)
 {
     char path[] = "/tmp/cldeform_tuning_XXXXXX";
     const int descriptor = mkstemp(path);
@@ -20,7 +20,7 @@ static cldeform__tuning load(const cldeform__tuning_device *device, const char *
     assert_true(fputs(lines, file) >= 0);
     assert_int_equal(fclose(file), 0);
     cldeform__tuning tuning;
-    assert_ok(cldeform__tuning_load(&tuning, device, path));
+    assert_ok(cldeform__tuning_load(&tuning, of, path));
     remove(path);
     return tuning;
 }

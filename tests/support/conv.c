@@ -147,7 +147,7 @@ static size_t place(const guarded *g, size_t e)
     return g->first + e / g->image_elements * g->stride + e % g->image_elements;
 }
 
-static void create_guarded(const test_device *device, const test_conv *conv, int i, const test_run *run, guarded *g)
+static void create_guarded(const test_device *on, const test_conv *conv, int i, const test_run *run, guarded *g)
 {
     const bool batched = i != CLDEFORM_WEIGHT && i != CLDEFORM_BIAS;
     const size_t elements = (size_t)conv->shape[i].elements;
@@ -168,7 +168,7 @@ static void create_guarded(const test_device *device, const test_conv *conv, int
     const cl_mem_flags flags = i != CLDEFORM_OUTPUT ? CL_MEM_READ_ONLY
                                : run->output_flags  ? run->output_flags
                                                     : CL_MEM_READ_WRITE;
-    g->buffer = clCreateBuffer(device->cl, flags | CL_MEM_COPY_HOST_PTR, g->size, g->bytes, &error);
+    g->buffer = clCreateBuffer(on->cl, flags | CL_MEM_COPY_HOST_PTR, g->size, g->bytes, &error);
     assert_int_equal(error, CL_SUCCESS);
     g->tensor = (cldeform_tensor){g->buffer, g->first, gap ? g->stride : 0};
 }
@@ -196,7 +196,7 @@ static void check_guards(cl_command_queue queue, guarded *g, bool written)
 
 /* ---- run ----------------------------------------------------------------------------------------------- */
 
-static cl_mem pack(const test_device *device, cldeform_conv2d *object, cl_command_queue queue,
+static cl_mem pack(const test_device *on, cldeform_conv2d *object, cl_command_queue queue,
                    const cldeform_tensor *weight)
 {
     size_t bytes = 0;
@@ -204,7 +204,7 @@ static cl_mem pack(const test_device *device, cldeform_conv2d *object, cl_comman
     assert_ok(cldeform_conv2d_packed_weight_size(object, &bytes, NULL));
     if (bytes == 0)
         return NULL;
-    cl_mem buffer = clCreateBuffer(device->cl, CL_MEM_READ_WRITE, bytes + CLDEFORM_WORKSPACE_ALIGNMENT, NULL, &error);
+    cl_mem buffer = clCreateBuffer(on->cl, CL_MEM_READ_WRITE, bytes + CLDEFORM_WORKSPACE_ALIGNMENT, NULL, &error);
     assert_int_equal(error, CL_SUCCESS);
     const cldeform_tensor packed = {buffer, CLDEFORM_WORKSPACE_ALIGNMENT, 0};
     cl_event done = NULL;
@@ -214,10 +214,10 @@ static cl_mem pack(const test_device *device, cldeform_conv2d *object, cl_comman
     return buffer;
 }
 
-void test_conv_run(const test_device *device, const test_conv *conv, const test_run *run, double *found)
+void test_conv_run(const test_device *on, const test_conv *conv, const test_run *run, double *found)
 {
-    cl_command_queue queue = run->queue ? run->queue : device->queue;
-    cldeform_context *context = run->context ? run->context : device->context;
+    cl_command_queue queue = run->queue ? run->queue : on->queue;
+    cldeform_context *context = run->context ? run->context : on->context;
     cldeform_conv2d_problem problem = conv->problem;
     cldeform_conv2d *object = NULL;
     cldeform_conv2d_tensors tensors = CLDEFORM_INIT(cldeform_conv2d_tensors);
@@ -234,10 +234,10 @@ void test_conv_run(const test_device *device, const test_conv *conv, const test_
     for (int i = 0; i < TEST_TENSORS; i++) {
         if (!conv->present[i])
             continue;
-        create_guarded(device, conv, i, run, &guards[i]);
+        create_guarded(on, conv, i, run, &guards[i]);
         *slots[i] = guards[i].tensor;
     }
-    if (run->pack_weight && (packed = pack(device, object, queue, &tensors.weight)) != NULL) {
+    if (run->pack_weight && (packed = pack(on, object, queue, &tensors.weight)) != NULL) {
         tensors.packed_weight = (cldeform_tensor){packed, CLDEFORM_WORKSPACE_ALIGNMENT, 0};
         tensors.weight.buffer = NULL;
     }
@@ -249,7 +249,7 @@ void test_conv_run(const test_device *device, const test_conv *conv, const test_
         unsigned char *nan = malloc(size); /* its content means nothing: not to anyone */
         assert_non_null(nan);
         memset(nan, FILL, size);
-        workspace.buffer = clCreateBuffer(device->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, size, nan, &error);
+        workspace.buffer = clCreateBuffer(on->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, size, nan, &error);
         free(nan);
         assert_int_equal(error, CL_SUCCESS);
         scratch = workspace.buffer;
@@ -287,11 +287,11 @@ void test_conv_run(const test_device *device, const test_conv *conv, const test_
     cldeform_conv2d_destroy(object);
 }
 
-double *test_conv_run_alone(const test_device *device, const test_conv *conv, const test_run *run)
+double *test_conv_run_alone(const test_device *on, const test_conv *conv, const test_run *run)
 {
     double *found = malloc(((size_t)conv->shape[CLDEFORM_OUTPUT].elements + 1) * sizeof *found);
     assert_non_null(found);
-    test_conv_run(device, conv, run, found);
+    test_conv_run(on, conv, run, found);
     return found;
 }
 
@@ -354,7 +354,7 @@ static void find_magnitude(test_conv *conv)
     conv->magnitude = absolute.values[CLDEFORM_OUTPUT];
 }
 
-void test_conv_check(const test_device *device, test_conv *conv, const test_run *run, bool exact)
+void test_conv_check(const test_device *on, test_conv *conv, const test_run *run, bool exact)
 {
     const size_t elements = (size_t)conv->shape[CLDEFORM_OUTPUT].elements;
     const cldeform_dtype dtype = conv->dtype[CLDEFORM_OUTPUT];
@@ -380,7 +380,7 @@ void test_conv_check(const test_device *device, test_conv *conv, const test_run 
     } else {
         test_conv_round_reference(conv);
     }
-    test_conv_run(device, conv, run, found);
+    test_conv_run(on, conv, run, found);
     test_conv_compare(conv, found, expected, bounds);
     free(found);
     free(bounds);

@@ -46,13 +46,13 @@ typedef struct test_run {
 
 /* Runs forward; found: room for the output's elements (malloc'ed by the caller). Fails the test when a guard band was
  * touched or an element of the output not written (outputs start as NaN). */
-void test_conv_run(const test_device *device, const test_conv *conv, const test_run *run, double *found);
+void test_conv_run(const test_device *on, const test_conv *conv, const test_run *run, double *found);
 
 /* The same, with the room malloc'ed here for the caller to free. */
-double *test_conv_run_alone(const test_device *device, const test_conv *conv, const test_run *run);
+double *test_conv_run_alone(const test_device *on, const test_conv *conv, const test_run *run);
 
 /* Runs, compares: exactly, or within the error bound of the type. Prints where it differs. */
-void test_conv_check(const test_device *device, test_conv *conv, const test_run *run, bool exact);
+void test_conv_check(const test_device *on, test_conv *conv, const test_run *run, bool exact);
 
 /* Fails unless |found - expected| <= bound, naming element, values and problem. bounds NULL: equal, NaN equal to NaN.
  */

@@ -5,53 +5,69 @@
 #include <stdlib.h>
 #include <string.h>
 
-cl_command_queue test_queue_create(const test_device *device, cl_command_queue_properties properties)
+test_device device;
+
+int test_open_device(void **state)
+{
+    (void)state;
+    test_device_open(&device);
+    return 0;
+}
+
+int test_close_device(void **state)
+{
+    (void)state;
+    test_device_close(&device);
+    return 0;
+}
+
+cl_command_queue test_queue_create(const test_device *on, cl_command_queue_properties properties)
 {
     cl_command_queue_properties supported = 0;
     cl_int error = CL_SUCCESS;
-    assert_cl(clGetDeviceInfo(device->id, CL_DEVICE_QUEUE_PROPERTIES, sizeof supported, &supported, NULL));
+    assert_cl(clGetDeviceInfo(on->id, CL_DEVICE_QUEUE_PROPERTIES, sizeof supported, &supported, NULL));
     if (properties & ~supported)
         return NULL;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    cl_command_queue queue = clCreateCommandQueue(device->cl, device->id, properties, &error);
+    cl_command_queue queue = clCreateCommandQueue(on->cl, on->id, properties, &error);
 #pragma GCC diagnostic pop
     return error == CL_SUCCESS ? queue : NULL;
 }
 
-void test_device_open(test_device *device)
+void test_device_open(test_device *on)
 {
     cl_platform_id platforms[16];
     cl_uint n = 0;
     cl_int error = CL_SUCCESS;
     cl_device_fp_config double_config = 0;
     char extensions[16384] = "";
-    memset(device, 0, sizeof *device);
+    memset(on, 0, sizeof *on);
     if (clGetPlatformIDs(16, platforms, &n) != CL_SUCCESS)
         n = 0;
-    for (cl_uint i = 0; i < n && i < 16 && !device->id; i++)
-        if (clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 1, &device->id, NULL) != CL_SUCCESS)
-            device->id = NULL;
-    if (!device->id) {
+    for (cl_uint i = 0; i < n && i < 16 && !on->id; i++)
+        if (clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 1, &on->id, NULL) != CL_SUCCESS)
+            on->id = NULL;
+    if (!on->id) {
         printf("no OpenCL device: skipped\n");
         exit(77);
     }
-    device->cl = clCreateContext(NULL, 1, &device->id, NULL, NULL, &error);
+    on->cl = clCreateContext(NULL, 1, &on->id, NULL, NULL, &error);
     assert_int_equal(error, CL_SUCCESS);
-    assert_cl(clGetDeviceInfo(device->id, CL_DEVICE_NAME, sizeof device->name, device->name, NULL));
-    assert_cl(clGetDeviceInfo(device->id, CL_DEVICE_EXTENSIONS, sizeof extensions, extensions, NULL));
-    clGetDeviceInfo(device->id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof double_config, &double_config, NULL);
-    device->fp64 = double_config != 0 && strstr(extensions, "cl_khr_fp64");
-    device->queue = test_queue_create(device, 0);
-    assert_non_null(device->queue);
-    device->out_of_order = test_queue_create(device, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+    assert_cl(clGetDeviceInfo(on->id, CL_DEVICE_NAME, sizeof on->name, on->name, NULL));
+    assert_cl(clGetDeviceInfo(on->id, CL_DEVICE_EXTENSIONS, sizeof extensions, extensions, NULL));
+    clGetDeviceInfo(on->id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof double_config, &double_config, NULL);
+    on->fp64 = double_config != 0 && strstr(extensions, "cl_khr_fp64");
+    on->queue = test_queue_create(on, 0);
+    assert_non_null(on->queue);
+    on->out_of_order = test_queue_create(on, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
     cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
     options.ignore_environment = 1;
     options.cache_dir = "";
-    assert_ok(cldeform_context_create(device->cl, device->id, &options, &device->context));
+    assert_ok(cldeform_context_create(on->cl, on->id, &options, &on->context));
 }
 
-cldeform_context *test_tuned_context(const test_device *device, const char *lines)
+cldeform_context *test_tuned_context(const test_device *on, const char *lines)
 {
     char path[] = "/tmp/cldeform_tuning_XXXXXX";
     const int descriptor = mkstemp(path);
@@ -65,21 +81,21 @@ cldeform_context *test_tuned_context(const test_device *device, const char *line
     options.ignore_environment = 1;
     options.cache_dir = "";
     options.tuning_file = path;
-    assert_ok(cldeform_context_create(device->cl, device->id, &options, &context));
+    assert_ok(cldeform_context_create(on->cl, on->id, &options, &context));
     remove(path);
     return context;
 }
 
-void test_device_close(test_device *device)
+void test_device_close(test_device *on)
 {
-    cldeform_context_destroy(device->context);
-    if (device->out_of_order)
-        clReleaseCommandQueue(device->out_of_order);
-    if (device->queue)
-        clReleaseCommandQueue(device->queue);
-    if (device->cl)
-        clReleaseContext(device->cl);
-    memset(device, 0, sizeof *device);
+    cldeform_context_destroy(on->context);
+    if (on->out_of_order)
+        clReleaseCommandQueue(on->out_of_order);
+    if (on->queue)
+        clReleaseCommandQueue(on->queue);
+    if (on->cl)
+        clReleaseContext(on->cl);
+    memset(on, 0, sizeof *on);
 }
 
 void test_assert_status(cldeform_status found, cldeform_status wanted, const char *part, const char *call,

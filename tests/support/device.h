@@ -22,14 +22,20 @@ typedef struct test_device {
 } test_device;
 
 /* Opens the device, or ends the program with 77 (skipped) when there is none. */
-void test_device_open(test_device *device);
-void test_device_close(test_device *device);
+void test_device_open(test_device *on);
+void test_device_close(test_device *on);
+
+/* The device of a program's tests: open from test_open_device to test_close_device, which are a group's set-up and
+ * teardown. */
+extern test_device device;
+int test_open_device(void **state);
+int test_close_device(void **state);
 
 /* A context of the device whose tuning file has these lines. */
-cldeform_context *test_tuned_context(const test_device *device, const char *lines);
+cldeform_context *test_tuned_context(const test_device *on, const char *lines);
 
 /* A queue of the device with these properties; NULL if it has no such queue. */
-cl_command_queue test_queue_create(const test_device *device, cl_command_queue_properties properties);
+cl_command_queue test_queue_create(const test_device *on, cl_command_queue_properties properties);
 
 /* Fails the test with the library's error text unless the call succeeds. */
 #define assert_ok(call) test_assert_status((call), CLDEFORM_OK, NULL, #call, __FILE__, __LINE__)

@@ -20,7 +20,7 @@ static void fill_nan(const test_fixture *fixture, cl_command_queue queue)
     assert_cl(clFinish(queue));
 }
 
-void test_fixture_create(const test_device *device, cldeform_context *context, const cldeform_conv2d_problem *problem,
+void test_fixture_create(const test_device *on, cldeform_context *context, const cldeform_conv2d_problem *problem,
                          test_fixture *fixture)
 {
     cl_int error = CL_SUCCESS;
@@ -43,15 +43,15 @@ void test_fixture_create(const test_device *device, cldeform_context *context, c
         for (int64_t e = 0; e < shape->elements; e++)
             cldeform__store_element(stored, (size_t)e, fixture->host.dtype[i], fixture->host.values[i][e]);
         fixture->buffers[i] =
-            clCreateBuffer(device->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, shape->bytes, stored, &error);
+            clCreateBuffer(on->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, shape->bytes, stored, &error);
         assert_int_equal(error, CL_SUCCESS);
         free(stored);
         slots[i]->buffer = fixture->buffers[i];
     }
     assert_ok(cldeform_conv2d_workspace_size(fixture->conv, CLDEFORM_FORWARD, NULL, &size));
-    fixture->workspace.buffer = clCreateBuffer(device->cl, CL_MEM_READ_WRITE, size, NULL, &error);
+    fixture->workspace.buffer = clCreateBuffer(on->cl, CL_MEM_READ_WRITE, size, NULL, &error);
     assert_int_equal(error, CL_SUCCESS);
-    fill_nan(fixture, device->queue);
+    fill_nan(fixture, on->queue);
 }
 
 void test_fixture_drop_bias(test_fixture *fixture)
@@ -97,9 +97,9 @@ void test_fixture_expect(test_fixture *fixture, cl_command_queue queue)
     fill_nan(fixture, queue);
 }
 
-bool test_fixture_untouched(const test_device *device, test_fixture *fixture)
+bool test_fixture_untouched(const test_device *on, test_fixture *fixture)
 {
-    cl_command_queue queue = test_queue_create(device, 0);
+    cl_command_queue queue = test_queue_create(on, 0);
     double *found = read_output(fixture, queue);
     bool untouched = true;
     for (int64_t e = 0; e < fixture->host.shape[CLDEFORM_OUTPUT].elements; e++)

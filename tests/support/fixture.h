@@ -13,7 +13,7 @@ typedef struct test_fixture {
 } test_fixture;
 
 /* Exact data, the reference's result in host.values[CLDEFORM_OUTPUT]; the output's buffer holds NaN. */
-void test_fixture_create(const test_device *device, cldeform_context *context, const cldeform_conv2d_problem *problem,
+void test_fixture_create(const test_device *on, cldeform_context *context, const cldeform_conv2d_problem *problem,
                          test_fixture *fixture);
 /* From now on without bias: the products then write the output themselves. */
 void test_fixture_drop_bias(test_fixture *fixture);
@@ -23,6 +23,6 @@ void test_fixture_destroy(test_fixture *fixture);
 void test_fixture_expect(test_fixture *fixture, cl_command_queue queue);
 
 /* Whether nobody has written the output yet. Reads through a queue of its own. */
-bool test_fixture_untouched(const test_device *device, test_fixture *fixture);
+bool test_fixture_untouched(const test_device *on, test_fixture *fixture);
 
 #endif
