@@ -24,7 +24,9 @@
 
 #include "common.clh"
 #include "conv2d_geometry.clh"
+#if KIND != 2
 #include "sample.clh"
+#endif
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b)  PASTE_(a, b)
@@ -47,10 +49,22 @@ typedef PASTE(float, VECTOR) REALV;
 #define STORE_REALV(p, i, value) PASTE(vstore, VECTOR)(value, 0, (p) + (i))
 #endif
 
-/* The bilinear sum in one fixed order, for a scalar or a vector of channels: their results are the same. */
-#define BLEND(type, place, v00, v01, v10, v11)                                                                         \
-    fma((type)((place).w11), v11,                                                                                      \
-        fma((type)((place).w10), v10, fma((type)((place).w01), v01, (type)((place).w00) * (v00))))
+/* The value of one channel, or a vector of channels, whose map begins at element `map` of the input; LOAD is one of the
+ * macros above. One fixed order of operations: scalars and vectors give the same. */
+#if KIND == 2
+#define SAMPLE(type, LOAD, map) (in00 ? LOAD(input, (map) + i00) : (type)0)
+#else
+#define SAMPLE(type, LOAD, map)                                                                                        \
+    fma((type)w11, in11 ? LOAD(input, (map) + i11) : (type)0,                                                          \
+        fma((type)w10, in10 ? LOAD(input, (map) + i10) : (type)0,                                                      \
+            fma((type)w01, in01 ? LOAD(input, (map) + i01) : (type)0,                                                  \
+                (type)w00 *(in00 ? LOAD(input, (map) + i00) : (type)0))))
+#endif
+#if KIND == 1
+#define MODULATE(value) ((value)*factor)
+#else
+#define MODULATE(value) (value)
+#endif
 
 #if KIND != 2
 /* Element of channel `channel` of `channels` at output pixel `pixel`. */
@@ -89,9 +103,17 @@ __kernel void conv2d_im2col(const conv2d_geometry geometry, const int first_pixe
     const int out_y = pixel / geometry.out_w, out_x = pixel % geometry.out_w;
     const int tap_y = tap / geometry.kernel_w, tap_x = tap % geometry.kernel_w;
 
-    REAL y = (REAL)(out_y * geometry.stride_h - geometry.pad_top + tap_y * geometry.dilation_h);
-    REAL x = (REAL)(out_x * geometry.stride_w - geometry.pad_left + tap_x * geometry.dilation_w);
-#if KIND != 2
+    const int base_y = out_y * geometry.stride_h - geometry.pad_top + tap_y * geometry.dilation_h;
+    const int base_x = out_x * geometry.stride_w - geometry.pad_left + tap_x * geometry.dilation_w;
+#if NHWC
+    const INDEX pitch = geometry.in_channels; /* elements from a pixel to the next */
+#else
+    const INDEX pitch = 1;
+#endif
+#if KIND == 2
+    const int in00 = base_y >= 0 && base_y < geometry.in_h && base_x >= 0 && base_x < geometry.in_w;
+    const INDEX i00 = in00 ? ((INDEX)base_y * geometry.in_w + base_x) * pitch : 0;
+#else
     offset += PLACE_OF_IMAGE(offset_place, image);
     const int offset_channels = 2 * taps * geometry.offset_groups;
     const int offset_channel = offset_group * 2 * taps + tap * geometry.offset_tap_step;
@@ -99,12 +121,18 @@ __kernel void conv2d_im2col(const conv2d_geometry geometry, const int first_pixe
         LOAD_OFFSET(offset, offset_index(geometry, offset_channel + geometry.offset_y_channel, offset_channels, pixel));
     const REAL dx =
         LOAD_OFFSET(offset, offset_index(geometry, offset_channel + geometry.offset_x_channel, offset_channels, pixel));
-    y += clamp_offset(dy, offset_limit);
-    x += clamp_offset(dx, offset_limit);
+    const sample_axis row = place_on_axis(base_y, clamp_offset(dy, offset_limit), geometry.in_h);
+    const sample_axis column = place_on_axis(base_x, clamp_offset(dx, offset_limit), geometry.in_w);
+    const int exists = row.exists && column.exists;
+    const int in00 = exists && row.inside0 && column.inside0, in01 = exists && row.inside0 && column.inside1;
+    const int in10 = exists && row.inside1 && column.inside0, in11 = exists && row.inside1 && column.inside1;
+    const INDEX i00 = ((INDEX)row.first * geometry.in_w + column.first) * pitch;
+    const INDEX i01 = ((INDEX)row.first * geometry.in_w + column.second) * pitch;
+    const INDEX i10 = ((INDEX)row.second * geometry.in_w + column.first) * pitch;
+    const INDEX i11 = ((INDEX)row.second * geometry.in_w + column.second) * pitch;
+    const REAL w00 = row.weight0 * column.weight0, w01 = row.weight0 * column.weight1;
+    const REAL w10 = row.weight1 * column.weight0, w11 = row.weight1 * column.weight1;
 #endif
-    const sample_place place = place_sample(y, x, geometry.in_h, geometry.in_w);
-    const int in00 = place.row0 && place.column0, in01 = place.row0 && place.column1;
-    const int in10 = place.row1 && place.column0, in11 = place.row1 && place.column1;
 #if KIND == 1
     mask += PLACE_OF_IMAGE(mask_place, image);
     REAL factor =
@@ -112,7 +140,7 @@ __kernel void conv2d_im2col(const conv2d_geometry geometry, const int first_pixe
 #if MASK_SIGMOID
     factor = (REAL)MASK_SIGMOID / (1 + exp(-factor));
 #endif
-    if (!place.exists)
+    if (!exists)
         factor = 0;
 #endif
 
@@ -122,57 +150,23 @@ __kernel void conv2d_im2col(const conv2d_geometry geometry, const int first_pixe
     const int end_channel = first_channel + geometry.in_channels / geometry.offset_groups;
 #if NHWC
     const int group_channels = geometry.in_channels / geometry.groups;
-    const INDEX i00 = ((INDEX)place.y0 * geometry.in_w + place.x0) * geometry.in_channels;
-    const INDEX i01 = ((INDEX)place.y0 * geometry.in_w + place.x1) * geometry.in_channels;
-    const INDEX i10 = ((INDEX)place.y1 * geometry.in_w + place.x0) * geometry.in_channels;
-    const INDEX i11 = ((INDEX)place.y1 * geometry.in_w + place.x1) * geometry.in_channels;
     int channel = first_channel;
     while (channel < end_channel) {
         /* a run of channels that is contiguous in the columns too: up to the end of the convolution's group */
         const int group = channel / group_channels;
         const int end = min(end_channel, (group + 1) * group_channels);
-        INDEX column =
+        INDEX to =
             ((INDEX)(slab_pixel * geometry.groups + group) * taps + tap) * group_channels + channel % group_channels;
-        for (; channel + VECTOR <= end; channel += VECTOR, column += VECTOR) {
-            const REALV zero = 0;
-            const REALV v00 = in00 ? LOAD_DATAV(input, i00 + channel) : zero;
-            const REALV v01 = in01 ? LOAD_DATAV(input, i01 + channel) : zero;
-            const REALV v10 = in10 ? LOAD_DATAV(input, i10 + channel) : zero;
-            const REALV v11 = in11 ? LOAD_DATAV(input, i11 + channel) : zero;
-            REALV value = BLEND(REALV, place, v00, v01, v10, v11);
-#if KIND == 1
-            value *= factor;
-#endif
-            STORE_REALV(columns, column, value);
-        }
-        for (; channel < end; channel++, column++) {
-            const REAL v00 = in00 ? LOAD_DATA(input, i00 + channel) : 0;
-            const REAL v01 = in01 ? LOAD_DATA(input, i01 + channel) : 0;
-            const REAL v10 = in10 ? LOAD_DATA(input, i10 + channel) : 0;
-            const REAL v11 = in11 ? LOAD_DATA(input, i11 + channel) : 0;
-            REAL value = BLEND(REAL, place, v00, v01, v10, v11);
-#if KIND == 1
-            value *= factor;
-#endif
-            columns[column] = value;
-        }
+        for (; channel + VECTOR <= end; channel += VECTOR, to += VECTOR)
+            STORE_REALV(columns, to, MODULATE(SAMPLE(REALV, LOAD_DATAV, channel)));
+        for (; channel < end; channel++, to++)
+            columns[to] = MODULATE(SAMPLE(REAL, LOAD_DATA, channel));
     }
 #else
     const INDEX plane = (INDEX)geometry.in_h * geometry.in_w;
-    const INDEX i00 = (INDEX)place.y0 * geometry.in_w + place.x0, i01 = (INDEX)place.y0 * geometry.in_w + place.x1;
-    const INDEX i10 = (INDEX)place.y1 * geometry.in_w + place.x0, i11 = (INDEX)place.y1 * geometry.in_w + place.x1;
-    for (int channel = first_channel; channel < end_channel; channel++) {
-        const INDEX map = channel * plane;
-        const REAL v00 = in00 ? LOAD_DATA(input, map + i00) : 0;
-        const REAL v01 = in01 ? LOAD_DATA(input, map + i01) : 0;
-        const REAL v10 = in10 ? LOAD_DATA(input, map + i10) : 0;
-        const REAL v11 = in11 ? LOAD_DATA(input, map + i11) : 0;
-        REAL value = BLEND(REAL, place, v00, v01, v10, v11);
-#if KIND == 1
-        value *= factor;
-#endif
-        columns[(INDEX)(channel * taps + tap) * pixels + slab_pixel] = value;
-    }
+    for (int channel = first_channel; channel < end_channel; channel++)
+        columns[(INDEX)(channel * taps + tap) * pixels + slab_pixel] =
+            MODULATE(SAMPLE(REAL, LOAD_DATA, channel * plane));
 #endif
 }
 
@@ -200,30 +194,26 @@ __kernel void conv2d_pack_weight(const conv2d_geometry geometry, __global const 
     packed[first_packed + element] = LOAD_DATA(weight, source);
 }
 
-/* output = result + bias, rounded to the output's type. Work-item (pixel, channel, image), NHWC (channel, pixel,
- * image). bias may be null. */
+/* output = result + bias, rounded to the output's type. Work-item (element of the slab, 0, image), elements in the
+ * result's order. bias may be null. */
 __kernel void conv2d_store(const conv2d_geometry geometry, const int first_pixel, const int pixels,
                            __global const REAL *result, __global const DATA *bias, const ulong first_bias,
                            __global DATA *output, const PLACE output_place)
 {
-#if NHWC
-    const int slab_pixel = (int)get_global_id(1), channel = (int)get_global_id(0);
-#else
-    const int slab_pixel = (int)get_global_id(0), channel = (int)get_global_id(1);
-#endif
-    if (slab_pixel >= pixels || channel >= geometry.out_channels)
-        return;
+    const INDEX element = (INDEX)get_global_id(0);
     const int image = (int)get_global_id(2);
+    if (element >= (INDEX)geometry.out_channels * pixels)
+        return;
     result += (size_t)image * (size_t)geometry.out_channels * (size_t)pixels;
     output += PLACE_OF_IMAGE(output_place, image);
 #if NHWC
-    const INDEX from = (INDEX)slab_pixel * geometry.out_channels + channel;
-    const INDEX to = (INDEX)(first_pixel + slab_pixel) * geometry.out_channels + channel;
+    const int channel = (int)(element % geometry.out_channels);
+    const INDEX to = (INDEX)first_pixel * geometry.out_channels + element;
 #else
-    const INDEX from = (INDEX)channel * pixels + slab_pixel;
-    const INDEX to = (INDEX)channel * geometry.out_h * geometry.out_w + first_pixel + slab_pixel;
+    const int channel = (int)(element / pixels);
+    const INDEX to = (INDEX)channel * geometry.out_h * geometry.out_w + first_pixel + element % pixels;
 #endif
-    REAL value = result[from];
+    REAL value = result[element];
     if (bias)
         value += LOAD_DATA(bias, first_bias + channel);
     STORE_DATA(output, to, value);

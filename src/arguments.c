@@ -108,7 +108,7 @@ cldeform_status cldeform__check_tensor(const cldeform_context *context, const cl
     const cldeform_tensor *tensor = &check->tensor;
     const char *name = check->name;
     cldeform__buffer buffer;
-    *range = (cldeform__range){name, NULL, 0, 0};
+    *range = (cldeform__range){.name = name};
     *batch_stride = (size_t)check->image_elements;
     if (tensor->batch_stride != 0) {
         if (tensor->batch_stride < (size_t)check->image_elements)
@@ -148,7 +148,22 @@ cldeform_status cldeform__check_tensor(const cldeform_context *context, const cl
     range->allocation = buffer.allocation;
     range->start = buffer.start + first;
     range->end = buffer.start + needed;
+    range->stride = *batch_stride * check->element_size;
+    range->length = (size_t)check->image_elements * check->element_size;
+    range->flags = buffer.flags;
     return CLDEFORM_OK;
+}
+
+static bool overlap(const cldeform__range *a, const cldeform__range *b)
+{
+    if (!a->allocation || a->allocation != b->allocation || a->start >= b->end || b->start >= a->end)
+        return false;
+    if (a->stride != b->stride || a->stride == 0)
+        return true;
+    /* images equally far apart: where b begins within a's period */
+    const size_t period = a->stride, a_phase = a->start % period, b_phase = b->start % period;
+    const size_t phase = b_phase >= a_phase ? b_phase - a_phase : period - (a_phase - b_phase);
+    return phase < a->length || phase + b->length > period;
 }
 
 cldeform_status cldeform__check_overlap(const cldeform__range *ranges, size_t n, size_t written)
@@ -156,7 +171,7 @@ cldeform_status cldeform__check_overlap(const cldeform__range *ranges, size_t n,
     const cldeform__range *a = &ranges[written];
     for (size_t i = 0; i < n; i++) {
         const cldeform__range *b = &ranges[i];
-        if (i != written && a->allocation && a->allocation == b->allocation && a->start < b->end && b->start < a->end)
+        if (i != written && overlap(a, b))
             return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
                                   "%s (bytes %zu to %zu) and %s (bytes %zu to %zu) overlap in the same buffer; what is "
                                   "written must overlap nothing",
@@ -185,7 +200,11 @@ cldeform_status cldeform__check_workspace(const cldeform_context *context, const
     const size_t size = workspace->size ? workspace->size : buffer.size - workspace->offset;
     if (size < minimum)
         return cldeform__fail(CLDEFORM_BUFFER_TOO_SMALL, "workspace has %zu bytes; the minimum is %zu", size, minimum);
-    *range = (cldeform__range){"workspace", buffer.allocation, buffer.start + workspace->offset,
-                               buffer.start + workspace->offset + size};
+    *range = (cldeform__range){
+        .name = "workspace",
+        .allocation = buffer.allocation,
+        .start = buffer.start + workspace->offset,
+        .end = buffer.start + workspace->offset + size,
+    };
     return CLDEFORM_OK;
 }

@@ -19,6 +19,8 @@ typedef struct cldeform__range {
     const char *name; /* "tensors.input" */
     cl_mem allocation;
     size_t start, end;
+    size_t stride, length; /* bytes from image to image, and of an image; 0: one piece */
+    cl_mem_flags flags;
 } cldeform__range;
 
 typedef struct cldeform__tensor_check {
@@ -34,7 +36,8 @@ typedef struct cldeform__tensor_check {
 cldeform_status cldeform__check_tensor(const cldeform_context *context, const cldeform__tensor_check *check,
                                        cldeform__range *range, size_t *batch_stride);
 
-/* Fails if ranges[written] shares a byte with another of the n ranges. */
+/* Fails if ranges[written] shares a byte with another of the n ranges. Slices of images that are equally far apart may
+ * alternate: the input and the output may be channels of one tensor. */
 cldeform_status cldeform__check_overlap(const cldeform__range *ranges, size_t n, size_t written);
 
 /* Checks a caller's workspace and gives its allocation (the parent of a sub-buffer) and range. */

@@ -13,9 +13,24 @@ cldeform_status cldeform__device_info(cl_device_id device, cl_device_info what, 
     return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "clGetDeviceInfo(%s)", name);
 }
 
-#define DEVICE(what, value) TRY(cldeform__device_info(device, what, sizeof(value), &(value), #what))
-/* A text longer than its field is an error of clGetDeviceInfo; a cut text would do, but none that long is known. */
-#define DEVICE_TEXT(what, field) TRY(cldeform__device_info(device, what, sizeof facts->field, facts->field, #what))
+#define DEVICE(what, value)      TRY(cldeform__device_info(device, what, sizeof(value), &(value), #what))
+#define DEVICE_TEXT(what, field) TRY(read_text(device, what, #what, sizeof facts->field, facts->field))
+
+/* A text of any length, cut to the field's. */
+static cldeform_status read_text(cl_device_id device, cl_device_info what, const char *name, size_t size, char *field)
+{
+    size_t length = 0;
+    char *text = NULL;
+    cl_int error = clGetDeviceInfo(device, what, 0, NULL, &length);
+    if (error == CL_SUCCESS && (text = calloc(length + 1, 1)) == NULL)
+        error = CL_OUT_OF_HOST_MEMORY;
+    if (error == CL_SUCCESS)
+        error = clGetDeviceInfo(device, what, length, text, NULL);
+    if (error == CL_SUCCESS)
+        snprintf(field, size, "%s", text);
+    free(text);
+    return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "clGetDeviceInfo(%s)", name);
+}
 
 static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
 {
@@ -44,7 +59,8 @@ static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
                               "CL_DEVICE_MAX_WORK_ITEM_SIZES"));
     memcpy(facts->max_items, items, sizeof facts->max_items);
 
-    facts->base_alignment = alignment_bits / 8;
+    facts->sub_alignment = alignment_bits >= 8 ? alignment_bits / 8 : 1;
+    facts->base_alignment = facts->sub_alignment;
     if (facts->base_alignment < CLDEFORM_WORKSPACE_ALIGNMENT)
         facts->base_alignment = CLDEFORM_WORKSPACE_ALIGNMENT;
 
@@ -213,20 +229,28 @@ void cldeform__context_release(cldeform_context *context)
     free(context);
 }
 
-static bool is_complete(cl_event event)
+/* Whether a call that waits for these events finds the lane free: its last call is complete, or among them. */
+static bool is_free(const cldeform__lane *lane, cl_uint n_wait, const cl_event *wait)
 {
     cl_int state = CL_QUEUED;
-    return clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL) == CL_SUCCESS &&
-           state <= CL_COMPLETE;
+    if (lane->busy)
+        return false;
+    for (cl_uint i = 0; i < n_wait; i++)
+        if (lane->last == wait[i])
+            return true;
+    return !lane->last ||
+           (clGetEventInfo(lane->last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL) == CL_SUCCESS &&
+            state <= CL_COMPLETE);
 }
 
-cldeform_status cldeform__lane_take(cldeform_context *context, bool profiling, cldeform__lane **out)
+cldeform_status cldeform__lane_take(cldeform_context *context, bool profiling, cl_uint n_wait, const cl_event *wait,
+                                    cldeform__lane **out)
 {
     cldeform_status status = CLDEFORM_OK;
     cldeform__lane *lane;
     cldeform__mutex_lock(&context->mutex);
     for (lane = context->lanes; lane; lane = lane->next)
-        if (!lane->busy && lane->profiling == profiling && (!lane->last || is_complete(lane->last)))
+        if (lane->profiling == profiling && is_free(lane, n_wait, wait))
             break;
     if (!lane) {
         lane = calloc(1, sizeof *lane);

@@ -15,7 +15,8 @@ typedef struct cldeform__facts {
     cl_uint compute_units, address_bits;
     size_t max_group, max_items[3];
     cl_ulong global_memory, max_allocation, local_memory;
-    size_t base_alignment; /* bytes, of sub-buffers */
+    size_t sub_alignment;  /* bytes, of sub-buffers, as the device asks for it */
+    size_t base_alignment; /* bytes, of the parts of workspaces: at least CLDEFORM_WORKSPACE_ALIGNMENT */
     bool fp64;
     bool driver_caches; /* the driver keeps compiled kernels itself */
 } cldeform__facts;
@@ -45,8 +46,9 @@ void cldeform__context_retain(cldeform_context *context);
 void cldeform__context_release(cldeform_context *context); /* accepts NULL */
 
 /* A command queue of the context's own, in order: for CLBlast, which takes no wait list, when the caller's queue is
- * out of order. A lane serves one call at a time, so that calls wait for nothing of each other; returned lanes are used
- * again once their last command is complete. */
+ * out of order. A lane serves one call at a time, so that calls wait for nothing of each other: there are as many as
+ * calls were in flight at a time. A lane is used again once its last call is complete, or by a call that waits for that
+ * one. */
 typedef struct cldeform__lane {
     struct cldeform__lane *next;
     cl_command_queue queue;
@@ -54,8 +56,10 @@ typedef struct cldeform__lane {
     cl_event last; /* of the call before; NULL: none */
 } cldeform__lane;
 
-cldeform_status cldeform__lane_take(cldeform_context *context, bool profiling, cldeform__lane **lane);
-/* last: the lane's last command, retained here; NULL: it has none in flight. */
+/* For a call that waits for these events. */
+cldeform_status cldeform__lane_take(cldeform_context *context, bool profiling, cl_uint n_wait, const cl_event *wait,
+                                    cldeform__lane **lane);
+/* last: completes with the call that used the lane, retained here; NULL: nothing is in flight. */
 void cldeform__lane_return(cldeform_context *context, cldeform__lane *lane, cl_event last);
 
 /* Device information of a fixed size; a clear failure otherwise. */

@@ -84,7 +84,7 @@ cldeform_status cldeform__gemm_scratch(cldeform_context *context, const cldeform
     if (engine->builtin || gemm->m == 0 || gemm->n == 0 || gemm->k == 0)
         return CLDEFORM_OK;
     /* the query wants a queue, of which it reads the device */
-    const cldeform_status status = cldeform__lane_take(context, false, &lane);
+    const cldeform_status status = cldeform__lane_take(context, false, 0, NULL, &lane);
     if (status != CLDEFORM_OK)
         return status;
     CLBlastStatusCode code = CLBlastSuccess;
@@ -148,7 +148,8 @@ static cldeform_status enqueue_builtin(cldeform__call *call, const cldeform__gem
 static cldeform_status choose_queue(cldeform__call *call, cl_command_queue *queue)
 {
     if (call->out_of_order && !call->lane) {
-        const cldeform_status status = cldeform__lane_take(call->context, call->profiling, &call->lane);
+        const cldeform_status status =
+            cldeform__lane_take(call->context, call->profiling, call->n_wait, call->wait, &call->lane);
         if (status != CLDEFORM_OK)
             return status;
     }
@@ -168,11 +169,13 @@ static cldeform_status enqueue_clblast(cldeform__call *call, const cldeform__gem
     cl_int error = CL_SUCCESS;
     TRY(choose_queue(call, &queue));
     cldeform__call_waits(call, &n_wait, &wait);
-    /* a queue may wait for events of another one only after that one has been flushed */
-    if (call->lane)
+    if (call->last_in_lane)
+        n_wait = 0;      /* the lane's order is enough */
+    else if (call->lane) /* a queue may wait for events of another one only after that one has been flushed */
         error = clFlush(call->queue);
     if (error == CL_SUCCESS && (n_wait > 0 || call->context->trace))
-        error = clEnqueueMarkerWithWaitList(queue, n_wait, wait, call->context->trace ? &first : NULL);
+        error =
+            clEnqueueMarkerWithWaitList(queue, n_wait, n_wait > 0 ? wait : NULL, call->context->trace ? &first : NULL);
     if (error != CL_SUCCESS) {
         status = cldeform__fail_cl(error, "clEnqueueMarkerWithWaitList");
         goto done;
@@ -192,10 +195,6 @@ static cldeform_status enqueue_clblast(cldeform__call *call, const cldeform__gem
     cldeform_gemm_unlock();
     if (code != CLBlastSuccess) {
         status = fail(code, gemm);
-        goto done;
-    }
-    if (call->lane && (error = clFlush(queue)) != CL_SUCCESS) {
-        status = cldeform__fail_cl(error, "clFlush");
         goto done;
     }
     cldeform__call_advance(call, last, call->lane != NULL);

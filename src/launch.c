@@ -90,7 +90,10 @@ cldeform_status cldeform__call_launch(cldeform__call *call, const cldeform__laun
     cl_uint n_wait;
     const cl_event *wait;
     cl_event event = NULL;
-    cl_int error = CL_SUCCESS;
+    /* a queue may wait for events of another one only after that one has been flushed */
+    cl_int error = call->last_in_lane ? clFlush(call->lane->queue) : CL_SUCCESS;
+    if (error != CL_SUCCESS)
+        return cldeform__fail_cl(error, "clFlush");
     cldeform__call_waits(call, &n_wait, &wait);
 
     cldeform__mutex_lock(&kernel->mutex);
@@ -144,27 +147,40 @@ static cldeform_status mark_nothing(cldeform__call *call)
     return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "event of an empty call");
 }
 
-/* The caller finishes its own queue: what ended in the lane must end there too. */
-static cldeform_status leave_lane(cldeform__call *call)
+/* The caller finishes its own queue: what is in the lane must end there too, also after a failure, when the lane may
+ * hold commands that nobody has an event of. */
+static cl_int leave_lane(cldeform__call *call, bool failed)
 {
-    cl_event event = NULL;
-    const bool in_lane = call->last_in_lane;
-    const cl_int error = in_lane ? enqueue_nothing(call, 1, &call->last, &event) : CL_SUCCESS;
+    cl_int error = CL_SUCCESS;
+    cl_event event = NULL, end = NULL;
+    if (failed) { /* in order: a marker is behind all of them */
+        if ((error = clEnqueueMarkerWithWaitList(call->lane->queue, 0, NULL, &event)) == CL_SUCCESS)
+            cldeform__call_advance(call, event, true);
+        else
+            clFinish(call->lane->queue); /* no way is left but to wait */
+    }
+    if (call->last_in_lane) {
+        const cl_int flushed = clFlush(call->lane->queue);
+        error = error == CL_SUCCESS ? flushed : error;
+        if (error == CL_SUCCESS)
+            error = enqueue_nothing(call, 1, &call->last, &end);
+        if (error == CL_SUCCESS) {
+            cldeform__call_advance(call, end, false);
+            cldeform__call_trace(call, "join", end, end, 0, 0);
+        }
+    }
     cldeform__lane_return(call->context, call->lane, call->last);
     call->lane = NULL;
-    if (error != CL_SUCCESS)
-        return cldeform__fail_cl(error, "last command of the call");
-    if (in_lane)
-        cldeform__call_advance(call, event, false);
-    return CLDEFORM_OK;
+    return error;
 }
 
 cldeform_status cldeform__call_end(cldeform__call *call, cldeform_status status, cl_event *done)
 {
-    if (status == CLDEFORM_OK && call->lane)
-        status = leave_lane(call);
-    else if (call->lane)
-        cldeform__lane_return(call->context, call->lane, call->last);
+    if (call->lane) {
+        const cl_int error = leave_lane(call, status != CLDEFORM_OK);
+        if (error != CL_SUCCESS && status == CLDEFORM_OK)
+            status = cldeform__fail_cl(error, "last command of the call");
+    }
     if (status == CLDEFORM_OK && done && !call->started)
         status = mark_nothing(call);
     if (done) {

@@ -24,8 +24,8 @@ typedef struct cldeform__call {
 cldeform_status cldeform__call_begin(cldeform__call *call, cldeform_context *context, cl_command_queue queue,
                                      const char *operation, cl_uint n_wait, const cl_event *wait, bool wants_event);
 
-/* Ends the chain. *done (may be NULL) becomes its event, or NULL if status, which is returned unless ending fails, is a
- * failure. */
+/* Ends the chain, after a failure too: whoever finishes the queue has then waited for all that was enqueued. *done (may
+ * be NULL) becomes its event, or NULL if status, which is returned unless ending fails, is a failure. */
 cldeform_status cldeform__call_end(cldeform__call *call, cldeform_status status, cl_event *done);
 
 /* Names the call's `scratch`, and keeps it until the call ends. */

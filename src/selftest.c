@@ -279,7 +279,7 @@ cldeform_status cldeform_selftest(cldeform_context *context, cldeform_selftest_f
     char first[1024] = "";
     if (!context)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "context is NULL");
-    const cldeform_status status = cldeform__lane_take(context, false, &lane);
+    const cldeform_status status = cldeform__lane_take(context, false, 0, NULL, &lane);
     if (status != CLDEFORM_OK)
         return status;
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)

@@ -129,9 +129,11 @@ cldeform_status cldeform__tuning_load(cldeform__tuning *tuning, const cldeform__
     size_t size = 0;
     char *data = cldeform__read_file(file, 1 << 20, &size);
     if (!data)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
-                              "tuning_file is \"%s\", which cannot be read; it must be a text file of at most 1 MiB",
-                              file);
+        return cldeform__fail(
+            CLDEFORM_INVALID_ARGUMENT,
+            "options.tuning_file (or CLDEFORM_TUNING_FILE) is \"%s\", which cannot be read; it must be a "
+            "text file of at most 1 MiB",
+            file);
     cldeform__text refused = {0};
     int number = 1;
     for (char *line = data; line; number++) {

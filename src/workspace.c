@@ -18,8 +18,11 @@ bool cldeform__workspace_bytes(const cldeform_context *context, const size_t *pa
             !cldeform__add(total, rounded, &total))
             return false;
     }
-    /* a workspace may begin between two multiples of the alignment */
-    if (total > 0 && !cldeform__add(total, (int64_t)(alignment - CLDEFORM_WORKSPACE_ALIGNMENT), &total))
+    /* A workspace begins at a multiple of CLDEFORM_WORKSPACE_ALIGNMENT of its buffer, which may be a sub-buffer at any
+     * multiple of the device's alignment: by so much it may miss a multiple of ours. */
+    const size_t sub = context->facts.sub_alignment;
+    const size_t step = sub < CLDEFORM_WORKSPACE_ALIGNMENT ? sub : CLDEFORM_WORKSPACE_ALIGNMENT;
+    if (total > 0 && !cldeform__add(total, (int64_t)(alignment - step), &total))
         return false;
     *bytes = (size_t)total;
     return true;

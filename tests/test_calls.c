@@ -1,10 +1,13 @@
 /* Which OpenCL calls the library makes: none that allocate, compile or block in a call that has a workspace; every one
  * of them may fail; and every object is released. */
+#define _POSIX_C_SOURCE 200809L
 #include "cl_layer.h"
 #include "fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const cl_layer *layer;
 
@@ -204,6 +207,77 @@ static void every_call_may_fail(void **state)
     }
 }
 
+/* After a failure halfway, finishing the queue is enough: nothing of the call writes the output later. */
+static void failed_calls_end_with_the_queue(void **state)
+{
+    (void)state;
+    if (!device.out_of_order)
+        skip();
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_DEFORMABLE);
+    problem.in_channels = problem.out_channels = 64, problem.in_h = problem.in_w = 60;
+    problem.groups = 2, problem.offset_groups = 1;
+    test_fixture f;
+    test_fixture_create(&device, device.context, &problem, &f);
+    test_fixture_drop_bias(&f);
+    assert_ok(cldeform_conv2d_warm_up(f.conv, device.out_of_order));
+    const size_t bytes = f.host.shape[CLDEFORM_OUTPUT].bytes;
+    unsigned char *early = malloc(bytes), *late = malloc(bytes);
+    assert_non_null(early);
+    assert_non_null(late);
+    int caught = 0;
+    for (long n = 2; n <= 4; n++) { /* clEnqueueNDRangeKernel: im2col, then a product each */
+        layer->reset();
+        assert_int_equal(layer->fail_nth("clEnqueueNDRangeKernel", n, CL_OUT_OF_RESOURCES), 0);
+        const cldeform_status status =
+            cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, &f.workspace, 0, NULL, NULL);
+        layer->fail_nth(NULL, 0, CL_SUCCESS);
+        assert_int_equal(status, CLDEFORM_OUT_OF_MEMORY);
+        assert_cl(clFinish(device.out_of_order));
+        cl_mem output = f.buffers[CLDEFORM_OUTPUT];
+        assert_cl(clEnqueueReadBuffer(device.queue, output, CL_TRUE, 0, bytes, early, 0, NULL, NULL));
+        const struct timespec time = {0, 300 * 1000 * 1000};
+        nanosleep(&time, NULL);
+        assert_cl(clEnqueueReadBuffer(device.queue, output, CL_TRUE, 0, bytes, late, 0, NULL, NULL));
+        assert_memory_equal(early, late, bytes);
+        caught++;
+    }
+    assert_int_equal(caught, 3);
+    free(early);
+    free(late);
+    assert_ok(cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, &f.workspace, 0, NULL, NULL));
+    test_fixture_expect(&f, device.out_of_order);
+    test_fixture_destroy(&f);
+}
+
+/* Calls that wait for one another share a queue of the library's own, however many are in flight. */
+static void chained_calls_make_no_queues(void **state)
+{
+    (void)state;
+    if (!device.out_of_order)
+        skip();
+    const cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_DEFORMABLE);
+    test_fixture f;
+    test_fixture_create(&device, device.context, &problem, &f);
+    assert_ok(cldeform_conv2d_warm_up(f.conv, device.out_of_order));
+    cl_int error = CL_SUCCESS;
+    cl_event last = clCreateUserEvent(device.cl, &error), gate = last;
+    assert_int_equal(error, CL_SUCCESS);
+    assert_cl(clRetainEvent(gate));
+    layer->reset();
+    for (int i = 0; i < 50; i++) {
+        cl_event done = NULL;
+        assert_ok(cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, &f.workspace, 1, &last, &done));
+        assert_cl(clReleaseEvent(last));
+        last = done;
+    }
+    assert_true(count_all(allocating) <= 1);
+    assert_cl(clSetUserEventStatus(gate, CL_COMPLETE));
+    test_fixture_expect(&f, device.out_of_order);
+    assert_cl(clReleaseEvent(last));
+    assert_cl(clReleaseEvent(gate));
+    test_fixture_destroy(&f);
+}
+
 /* Destroying in any order, and with work in flight. */
 static void any_order_of_destruction(void **state)
 {
@@ -265,7 +339,7 @@ static int close_device(void **state)
 {
     (void)state;
     test_device_close(&device);
-    if (cldeform_gemm_clear_cache() != CLDEFORM_OK)
+    if (!layer || cldeform_gemm_clear_cache() != CLDEFORM_OK)
         return -1;
     for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++) {
         if (layer->references((cl_layer_object)o) != 0) {
@@ -283,6 +357,8 @@ int main(void)
         cmocka_unit_test(calls_allocate_and_compile_nothing),
         cmocka_unit_test(sizes_compile_nothing),
         cmocka_unit_test(context_creation_compiles_nothing),
+        cmocka_unit_test(failed_calls_end_with_the_queue),
+        cmocka_unit_test(chained_calls_make_no_queues),
         cmocka_unit_test(any_order_of_destruction),
         cmocka_unit_test(every_call_may_fail),
     };

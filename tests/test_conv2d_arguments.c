@@ -277,6 +277,28 @@ static void overlaps(void **state)
     clReleaseMemObject(parent);
 }
 
+/* Input and output as channels of one tensor, images alternating. */
+static void slices_of_one_tensor(void **state)
+{
+    fixture *f = *state;
+    const size_t in = f->bytes[CLDEFORM_INPUT] / 12, out = f->bytes[CLDEFORM_OUTPUT] / 12; /* elements of an image */
+    cl_mem both = create_buffer(device.cl, CL_MEM_READ_WRITE, 3 * (in + out) * 4);
+    f->tensors.input = (cldeform_tensor){both, 0, in + out};
+    f->tensors.output = (cldeform_tensor){both, in, in + out};
+    assert_ok(cldeform_conv2d_forward(f->conv, device.queue, &f->tensors, NULL, 0, NULL, NULL));
+    assert_cl(clFinish(device.queue));
+    f->tensors.output.offset--; /* into the input of the same image */
+    WRONG_TENSORS(f, CLDEFORM_INVALID_ARGUMENT, "overlap");
+    f->tensors.output.offset++;
+    f->tensors.input.offset = 1; /* its last element is the output's first */
+    f->tensors.input.batch_stride = f->tensors.output.batch_stride = in + out;
+    WRONG_TENSORS(f, CLDEFORM_INVALID_ARGUMENT, "overlap");
+    f->tensors.input.offset = 0;
+    f->tensors.input.batch_stride++; /* apart from the output's: they meet somewhere */
+    WRONG_TENSORS(f, CLDEFORM_INVALID_ARGUMENT, "overlap");
+    clReleaseMemObject(both);
+}
+
 static void workspaces(void **state)
 {
     fixture *f = *state;
@@ -406,6 +428,7 @@ int main(void)
         TEST(other_contexts),
         TEST(wait_lists),
         TEST(overlaps),
+        TEST(slices_of_one_tensor),
         TEST(workspaces),
         TEST(tensors_of_another_kind),
         TEST(packing),

@@ -135,7 +135,7 @@ static void sizes_that_overflow(void **state)
     p.pad_top = p.pad_bottom = 2000000000;
     assert_status(cldeform_conv2d_shape(&p, CLDEFORM_OUTPUT, &shape), CLDEFORM_LIMIT, "with its padding");
     p = test_small_problem(CLDEFORM_CONV2D_MODULATED);
-    p.in_h = p.in_w = 2000000000; /* a plane of 2^62 elements */
+    p.in_h = p.in_w = 1000000000; /* planes of 10^18 elements */
     assert_status(cldeform_conv2d_shape(&p, CLDEFORM_OUTPUT, &shape), CLDEFORM_LIMIT, "overflow");
     p = test_small_problem(CLDEFORM_CONV2D_DEFORMABLE);
     p.batch = p.in_channels = p.out_channels = 2147483646; /* each fits, the product does not */
@@ -196,6 +196,42 @@ static void the_reference_checks(void **state)
     p = test_small_problem(CLDEFORM_CONV2D_MODULATED);
     p.kernel_h = 20;
     assert_int_equal(cldeform_ref_conv2d_forward(&p, x, x, x, x, x, x), CLDEFORM_INVALID_ARGUMENT);
+    /* whatever the shape refuses for a field that the reference reads, it refuses too */
+    for (int i = 0; i < 9; i++) {
+        cldeform_shape shape = CLDEFORM_INIT(cldeform_shape);
+        p = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+        switch (i) {
+        case 0:
+            p.kind = (cldeform_conv2d_kind)7;
+            break;
+        case 1:
+            p.layout = (cldeform_layout)7;
+            break;
+        case 2:
+            p.border = (cldeform_border)-1;
+            break;
+        case 3:
+            p.offset_layout = (cldeform_offset_layout)9;
+            break;
+        case 4:
+            p.mask_activation = (cldeform_mask_activation)9;
+            break;
+        case 5:
+            p.offset_limit = -1;
+            break;
+        case 6:
+            p.offset_limit = (double)NAN;
+            break;
+        case 7:
+            p.kind = CLDEFORM_CONV2D_PLAIN;
+            break; /* with offset groups */
+        case 8:
+            p.pad_left = -1;
+            break;
+        }
+        assert_int_equal(cldeform_conv2d_shape(&p, CLDEFORM_INPUT, &shape), CLDEFORM_INVALID_ARGUMENT);
+        assert_int_equal(cldeform_ref_conv2d_forward(&p, x, x, x, x, x, x), CLDEFORM_INVALID_ARGUMENT);
+    }
     p = test_small_problem(CLDEFORM_CONV2D_MODULATED);
     p.batch = 0;
     assert_int_equal(cldeform_ref_conv2d_forward(&p, NULL, NULL, NULL, NULL, NULL, NULL), CLDEFORM_OK);

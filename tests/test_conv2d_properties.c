@@ -169,12 +169,64 @@ static void half_positions(void **state)
     test_conv_destroy(&conv);
 }
 
+/* Samples far from the origin are as good as those near it: the error bound knows nothing of the map's size. */
+static void far_columns(void **state)
+{
+    (void)state;
+    for (int l = 0; l < 2; l++) {
+        cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+        problem.layout = (cldeform_layout)l;
+        problem.batch = 1, problem.in_channels = 2, problem.out_channels = 1;
+        problem.in_h = 1, problem.in_w = 100003;
+        problem.kernel_h = problem.kernel_w = 1;
+        problem.stride_w = 37;
+        test_conv conv;
+        test_conv_create(&conv, &problem, false, TEST_RANDOM, 3);
+        for (int64_t i = 0; i < conv.shape[CLDEFORM_OFFSET].elements; i++)
+            conv.values[CLDEFORM_OFFSET][i] = (float)(sin((double)i) * 0.99);
+        test_conv_check(&device, &conv, &(test_run){0}, false);
+        test_conv_destroy(&conv);
+    }
+}
+
+/* The ordinary convolution reads the pixels of its window and no others: a NaN reaches the outputs whose window holds
+ * it. */
+static void plain_nan_stays_in_its_window(void **state)
+{
+    (void)state;
+    for (int l = 0; l < 2; l++) {
+        cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+        problem.kind = CLDEFORM_CONV2D_PLAIN;
+        problem.layout = (cldeform_layout)l;
+        problem.batch = 1, problem.in_channels = 1, problem.out_channels = 1;
+        problem.in_h = 7, problem.in_w = 6;
+        problem.kernel_h = 3, problem.kernel_w = 1;
+        problem.pad_top = problem.pad_bottom = 1;
+        test_conv conv;
+        test_conv_create(&conv, &problem, false, TEST_EXACT, 3);
+        fill_values(&conv, CLDEFORM_WEIGHT, 1);
+        conv.values[CLDEFORM_INPUT][3 * 6 + 2] = NAN;
+        double *found = test_conv_run_alone(&device, &conv, &(test_run){0});
+        for (int y = 0; y < 7; y++)
+            for (int x = 0; x < 6; x++)
+                assert_int_equal(isnan(found[y * 6 + x]) != 0, x == 2 && y >= 2 && y <= 4);
+        test_conv_reference(&conv);
+        test_conv_compare(&conv, found, conv.values[CLDEFORM_OUTPUT], NULL);
+        free(found);
+        test_conv_destroy(&conv);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(zero_offset_is_plain),  cmocka_unit_test(whole_offset_is_a_shift),
-        cmocka_unit_test(zero_mask_leaves_bias), cmocka_unit_test(special_values),
+        cmocka_unit_test(zero_offset_is_plain),
+        cmocka_unit_test(whole_offset_is_a_shift),
+        cmocka_unit_test(zero_mask_leaves_bias),
+        cmocka_unit_test(special_values),
         cmocka_unit_test(half_positions),
+        cmocka_unit_test(far_columns),
+        cmocka_unit_test(plain_nan_stays_in_its_window),
     };
     return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

@@ -1,5 +1,5 @@
 /* Workspaces, limits and chunks: results must not depend on them. */
-#include "conv.h"
+#include "fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -143,12 +143,59 @@ static void large_product(void **state)
     }
 }
 
+/* Workspaces of exactly the minimum, in sub-buffers at every origin that the device allows. */
+static void workspaces_in_sub_buffers(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_DEFORMABLE);
+    problem.in_channels = problem.out_channels =
+        8; /* parts that are multiples of the alignment: no slack by accident */
+    problem.offset_groups = 1;
+    cl_uint alignment_bits = 0;
+    cl_int error = CL_SUCCESS;
+    assert_cl(clGetDeviceInfo(device.id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof alignment_bits, &alignment_bits, NULL));
+    const size_t alignment = alignment_bits / 8;
+    test_fixture f;
+    test_fixture_create(&device, device.context, &problem, &f);
+    size_t minimum = 0;
+    assert_ok(cldeform_conv2d_workspace_size(f.conv, CLDEFORM_FORWARD, &minimum, NULL));
+    cl_mem parent = clCreateBuffer(device.cl, CL_MEM_READ_WRITE, minimum + 16 * alignment, NULL, &error);
+    assert_int_equal(error, CL_SUCCESS);
+    for (size_t i = 0; i < 8; i++) {
+        const cl_buffer_region region = {i * alignment, minimum};
+        cl_mem sub = clCreateSubBuffer(parent, 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &error);
+        assert_int_equal(error, CL_SUCCESS);
+        const cldeform_workspace workspace = {sub, 0, 0};
+        assert_ok(cldeform_conv2d_forward(f.conv, device.queue, &f.tensors, &workspace, 0, NULL, NULL));
+        assert_cl(clReleaseMemObject(sub));
+        test_fixture_expect(&f, device.queue);
+    }
+    assert_cl(clReleaseMemObject(parent));
+    test_fixture_destroy(&f);
+}
+
+/* What launches more work-groups than devices take in a dimension is refused, not tried. */
+static void too_many_taps_are_refused(void **state)
+{
+    (void)state;
+    cldeform_conv2d *object = NULL;
+    cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+    problem.batch = 1, problem.in_channels = 65536, problem.out_channels = 1, problem.in_h = problem.in_w = 1;
+    problem.kernel_h = problem.kernel_w = 1;
+    problem.offset_groups = 65536;
+    assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_UNSUPPORTED, "65535");
+    problem.offset_groups = 32768;
+    check_problem(&problem, &(test_run){0}, TEST_EXACT, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_do_not_depend_on_chunks),
         cmocka_unit_test(limits_make_slabs),
         cmocka_unit_test(large_product),
+        cmocka_unit_test(workspaces_in_sub_buffers),
+        cmocka_unit_test(too_many_taps_are_refused),
     };
     return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

@@ -44,13 +44,13 @@ CLDEFORM_API int cldeform_version(void);
  *   On an out-of-order queue nothing waits for commands that are not in `wait` (so no empty-list markers).
  *   The queue must belong to the context's cl_context and device.
  *   A call need not flush: clFlush before another queue or thread waits for *done.
- *   After an error nothing was enqueued, but for OPENCL_ERROR and OUT_OF_MEMORY: there, earlier steps of the
- *   call may be in flight and outputs are undefined; *done is then NULL: finish the queue before the buffers
- *   are used again.
- *   Blocking calls, and only these: create, warm_up, selftest. They say so.
+ *   After an error nothing was enqueued, but for OPENCL_ERROR, GEMM_ERROR and OUT_OF_MEMORY: there, earlier steps of
+ * the call may be in flight and outputs are undefined; *done is then NULL: finish the queue before the buffers are used
+ * again. Blocking calls, and only these: create, warm_up, selftest. They say so.
  *
  * Buffers. The library reads and writes caller's buffers only inside the described tensors, keeps no
- *   reference after `done`, and never maps or copies to the host. Outputs overlap nothing else in the call.
+ *   reference after `done`, and never maps or copies to the host. Outputs overlap nothing else in the call, but may be
+ *   slices of the buffer that holds an input (batch_stride).
  *
  * Threads. Every object may be used from many threads at once, except its own destroy.
  *
@@ -80,7 +80,9 @@ typedef struct cldeform_tensor {
                             a concatenation. Not for weight, bias and columns. */
 } cldeform_tensor;
 
-/* Scratch. Its content means nothing between calls; calls that may run at the same time need distinct ones.
+/* Scratch. Its content means nothing between calls; calls that may run at the same time need distinct ones. Its buffer
+ * should hold no tensor of the same call: the library takes sub-buffers of it, and OpenCL does not define what becomes
+ * of a buffer that is used beside sub-buffers of its own.
  * NULL where a cldeform_workspace pointer is taken: the library allocates for this call. */
 typedef struct cldeform_workspace {
     cl_mem buffer;
@@ -130,7 +132,7 @@ CLDEFORM_API cldeform_status cldeform_context_create(cl_context context, cl_devi
                                                      const cldeform_context_options *options, cldeform_context **out);
 CLDEFORM_API void cldeform_context_destroy(cldeform_context *context);
 
-/* What the library knows and will use of the device, as one JSON object: facts, caches, tuning source, quirks.
+/* What the library knows and will use of the device, as one JSON object: facts, caches, tuning.
  * Writes at most capacity bytes including the final 0; *needed (may be NULL) is the full length with it. */
 CLDEFORM_API cldeform_status cldeform_context_describe(const cldeform_context *context, char *text, size_t capacity,
                                                        size_t *needed);

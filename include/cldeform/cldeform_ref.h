@@ -19,7 +19,8 @@ extern "C" {
  *   output (batch, out_channels, out_h, out_w) or NHWC, out_h = (pad_top + in_h + pad_bottom - dilation_h*(kernel_h-1)
  * - 1) / stride_h + 1, out_w alike.
  *
- * Returns INVALID_ARGUMENT for a problem that cldeform_conv2d_shape refuses or a NULL array that the kind needs. */
+ * Returns INVALID_ARGUMENT for a value of the problem that is out of range or does not divide, an output below one
+ * pixel, or a NULL array that the kind needs. */
 CLDEFORM_API cldeform_status cldeform_ref_conv2d_forward(const cldeform_conv2d_problem *problem, const double *input,
                                                          const double *offset, const double *mask, const double *weight,
                                                          const double *bias, double *output);

@@ -39,8 +39,7 @@ cldeform_status cldeform_conv2d_create(cldeform_context *context, const cldeform
     conv->workspace_limit = (size_t)context->facts.max_allocation;
     if (conv->problem.workspace_limit != 0 && conv->problem.workspace_limit < conv->workspace_limit)
         conv->workspace_limit = conv->problem.workspace_limit;
-    TRY(cldeform__conv2d_choose(context, &conv->problem, &conv->sizes, &conv->algorithm, &conv->reason));
-    TRY(conv->algorithm->plan(conv));
+    TRY(cldeform__conv2d_choose(conv));
 done:
     if (status == CLDEFORM_OK)
         *out = conv;
@@ -79,7 +78,7 @@ cldeform_status cldeform_conv2d_workspace_size(const cldeform_conv2d *conv, clde
     if (status != CLDEFORM_OK)
         return status;
     if (passes & CLDEFORM_FORWARD)
-        conv->algorithm->workspace(conv, &least, &most);
+        conv->algorithm->workspace(conv, passes, &least, &most);
     if (minimum)
         *minimum = least;
     if (preferred)
@@ -95,7 +94,7 @@ cldeform_status cldeform_conv2d_is_deterministic(const cldeform_conv2d *conv, cl
         return status;
     if (!deterministic)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "deterministic is NULL");
-    *deterministic = 1; /* every sum of the forward pass has one order */
+    *deterministic = conv->algorithm->is_deterministic(conv, passes);
     return CLDEFORM_OK;
 }
 
@@ -122,18 +121,20 @@ cldeform_status cldeform_conv2d_describe(const cldeform_conv2d *conv, char *out,
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "text is NULL and capacity %zu; it must be 0 then", capacity);
     static const char *const kinds[] = {"deformable", "modulated", "plain"};
     size_t minimum = 0, preferred = 0;
+    /* in whole numbers: the decimal point of printf depends on the program's locale */
+    const unsigned long long flop = (unsigned long long)cldeform__conv2d_flop(&conv->problem, &conv->sizes);
     cldeform__text text = {0};
-    conv->algorithm->workspace(conv, &minimum, &preferred);
+    conv->algorithm->workspace(conv, conv->problem.passes, &minimum, &preferred);
     cldeform__text_add(&text, "{\"operation\":\"conv2d\",\"kind\":\"%s\",\"device\":", kinds[conv->problem.kind]);
     cldeform__text_add_json(&text, conv->context->facts.name);
     cldeform__text_add(&text, ",\"algorithm\":\"%s\",\"reason\":", conv->algorithm->name);
     cldeform__text_add_json(&text, conv->reason);
     cldeform__text_add(&text,
                        ",\"dtype\":\"%s\",\"offset_dtype\":\"%s\",\"workspace_bytes\":%zu,\"workspace_minimum\":%zu,"
-                       "\"workspace_limit\":%zu,\"gflop\":%.9g,\"deterministic\":true,\"tuning\":",
+                       "\"workspace_limit\":%zu,\"gflop\":%llu.%09llu,\"deterministic\":%s,\"tuning\":",
                        cldeform__dtype_name(conv->problem.dtype), cldeform__dtype_name(conv->problem.offset_dtype),
-                       preferred, minimum, conv->workspace_limit,
-                       cldeform__conv2d_flop(&conv->problem, &conv->sizes) * 1e-9);
+                       preferred, minimum, conv->workspace_limit, flop / 1000000000, flop % 1000000000,
+                       conv->algorithm->is_deterministic(conv, conv->problem.passes) ? "true" : "false");
     cldeform__text_add_json(&text, conv->context->tuning.source);
     conv->algorithm->describe(conv, &text);
     cldeform__text_add(&text, "}");

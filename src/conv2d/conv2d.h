@@ -24,16 +24,20 @@ typedef struct cldeform__conv2d_algorithm {
     cldeform_algorithm id;
     const char *name;
 
-    /* NULL if it can do the problem on the device, else why not, as the end of "...: ". */
+    /* NULL if it can do the problem on the device, else why not, as the end of "...: ". What depends on limits is found
+     * by `plan`. */
     const char *(*refuses)(const cldeform_context *context, const cldeform_conv2d_problem *problem,
                            const cldeform__conv2d_sizes *sizes);
 
-    /* Sets conv->plan; compiles the kernels. */
+    /* Sets conv->plan; compiles the kernels. After LIMIT or UNSUPPORTED, AUTO tries the next algorithm. */
     cldeform_status (*plan)(cldeform_conv2d *conv);
     void (*free_plan)(void *plan);
 
-    /* Bytes for a call; preferred is within the problem's limit. */
-    void (*workspace)(const cldeform_conv2d *conv, size_t *minimum, size_t *preferred);
+    /* Bytes for a call that does these passes; preferred is within the problem's limit. */
+    void (*workspace)(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum, size_t *preferred);
+
+    /* Whether these passes give the same bits from run to run. */
+    bool (*is_deterministic)(const cldeform_conv2d *conv, cldeform_passes passes);
 
     /* Enqueues the passes. problem.batch > 0. */
     cldeform_status (*forward)(const cldeform_conv2d *conv, cldeform__call *call, int64_t batch,
@@ -60,9 +64,8 @@ struct cldeform_conv2d {
 
 extern const cldeform__conv2d_algorithm cldeform__conv2d_im2col;
 
-/* The algorithm that the problem asks for, or for AUTO the first in the table that does not refuse. */
-cldeform_status cldeform__conv2d_choose(const cldeform_context *context, const cldeform_conv2d_problem *problem,
-                                        const cldeform__conv2d_sizes *sizes,
-                                        const cldeform__conv2d_algorithm **algorithm, const char **reason);
+/* Sets the object's algorithm, reason and plan: the algorithm that the problem asks for, or for AUTO the first in the
+ * table that can do it. */
+cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct operand_rule {
 static cldeform_status check_operand(const cldeform_context *context, const operand_rule *rule, int64_t batch,
                                      cldeform__range *range)
 {
-    *range = (cldeform__range){rule->name, NULL, 0, 0};
+    *range = (cldeform__range){.name = rule->name};
     if (!rule->wanted) {
         if (rule->tensor.buffer)
             return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "%s.buffer is not NULL; it must be, because %s",
@@ -36,10 +36,7 @@ static cldeform_status check_operand(const cldeform_context *context, const oper
     const cldeform_status status = cldeform__check_tensor(context, &check, range, &rule->operand->stride);
     rule->operand->buffer = rule->tensor.buffer;
     rule->operand->start = rule->tensor.offset;
-    if (status == CLDEFORM_OK && rule->tensor.buffer &&
-        clGetMemObjectInfo(rule->tensor.buffer, CL_MEM_FLAGS, sizeof rule->operand->flags, &rule->operand->flags,
-                           NULL) != CL_SUCCESS)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "%s.buffer has no flags", rule->name);
+    rule->operand->flags = range->flags;
     return status;
 }
 
@@ -97,8 +94,10 @@ static cldeform_status run_forward(const cldeform_conv2d *conv, cldeform__call *
 {
     size_t minimum = 0, preferred = 0;
     cldeform__workspace workspace;
-    conv->algorithm->workspace(conv, &minimum, &preferred);
+    conv->algorithm->workspace(conv, CLDEFORM_FORWARD, &minimum, &preferred);
     cldeform_status status = cldeform__workspace_begin(&workspace, conv->context, range, preferred);
+    if (status == CLDEFORM_OUT_OF_MEMORY && minimum < preferred)
+        status = cldeform__workspace_begin(&workspace, conv->context, range, minimum);
     if (status == CLDEFORM_OK)
         status = conv->algorithm->forward(conv, call, batch, operands, &workspace);
     cldeform__workspace_end(&workspace);
@@ -127,7 +126,7 @@ cldeform_status cldeform_conv2d_forward(const cldeform_conv2d *conv, cl_command_
     cldeform_conv2d_tensors tensors;
     cldeform__conv2d_operands operands;
     cldeform__range ranges[N_TENSORS + 1];
-    size_t minimum = 0;
+    size_t minimum = 0, preferred = 0;
     memset(ranges, 0, sizeof ranges);
     if ((status = check_object(conv, CLDEFORM_FORWARD, done)) != CLDEFORM_OK ||
         (status = cldeform__call_begin(&call, conv->context, queue, "conv2d_forward", n_wait, wait, done != NULL)) !=
@@ -135,7 +134,7 @@ cldeform_status cldeform_conv2d_forward(const cldeform_conv2d *conv, cl_command_
         return status;
     TRY(cldeform__take_struct(&tensors, sizeof tensors, given, "tensors"));
     TRY(check_tensors(conv, &tensors, &operands, ranges));
-    conv->algorithm->workspace(conv, &minimum, NULL);
+    conv->algorithm->workspace(conv, CLDEFORM_FORWARD, &minimum, &preferred);
     if (workspace) {
         TRY(cldeform__check_workspace(conv->context, workspace, minimum, &ranges[N_TENSORS]));
         TRY(cldeform__check_overlap(ranges, N_TENSORS + 1, N_TENSORS));

@@ -91,7 +91,6 @@ static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call
                                      const cldeform__conv2d_operands *operands, cl_mem result)
 {
     const im2col_plan *plan = conv->plan;
-    const bool nhwc = conv->problem.layout == CLDEFORM_NHWC;
     const cl_int first_pixel = (cl_int)slab->first_pixel, pixels = (cl_int)slab->pixels;
     const cl_ulong first_bias = operands->bias.start;
     const cl_ulong2 output_place = place_of(&operands->output, slab->first_image);
@@ -112,7 +111,7 @@ static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call
         .kernel = plan->store,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
-        .items = {nhwc ? outputs : (size_t)pixels, nhwc ? (size_t)pixels : outputs, (size_t)slab->images},
+        .items = {(size_t)pixels * outputs, 1, (size_t)slab->images},
         .group = (size_t)conv->context->tuning.im2col_group,
         .flop = operands->bias.buffer ? elements : 0,
         .bytes = elements * (double)(plan->real_size + cldeform__dtype_size(conv->problem.dtype)),
@@ -181,18 +180,19 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
         status = cldeform__fail(CLDEFORM_LIMIT, "the workspace's size overflows");
         goto done;
     }
+    const bool packs = sizes[PACKED] > 0 && !operands->packed_weight.buffer;
     if (operands->packed_weight.buffer)
         weight = (cldeform__matrix){operands->packed_weight.buffer, operands->packed_weight.start / plan->real_size};
-    else if (sizes[PACKED] == 0 &&
-             !cldeform__gemm_can_address(&plan->engine, weight.start, (size_t)conv->sizes.weight)) {
-        status = cldeform__fail(CLDEFORM_LIMIT, "tensors.weight ends beyond element 2^31-1 of its buffer; CLBlast "
-                                                "cannot address it there");
+    if (!packs && !cldeform__gemm_can_address(&plan->engine, weight.start, (size_t)conv->sizes.weight)) {
+        status = cldeform__fail(CLDEFORM_LIMIT,
+                                "tensors.%s ends beyond element 2^31-1 of its buffer; CLBlast cannot address it there",
+                                operands->packed_weight.buffer ? "packed_weight" : "weight");
         goto done;
     }
     for (int i = 0; i < N_PARTS; i++)
         TRY(cldeform__workspace_part(workspace, sizes[i], &parts[i]));
     TRY(cldeform__call_use_scratch(call, parts[COLUMNS]));
-    if (sizes[PACKED] > 0 && !operands->packed_weight.buffer) {
+    if (packs) {
         weight = (cldeform__matrix){parts[PACKED], 0};
         TRY(enqueue_pack(conv, call, &operands->weight, weight));
     }
@@ -234,15 +234,21 @@ static cldeform_status pack_weight(const cldeform_conv2d *conv, cldeform__call *
     return enqueue_pack(conv, call, weight, (cldeform__matrix){packed->buffer, packed->start / plan->real_size});
 }
 
+static bool is_deterministic(const cldeform_conv2d *conv, cldeform_passes passes)
+{
+    (void)conv;
+    (void)passes;
+    return true; /* every sum of the forward pass has one order */
+}
+
 static void describe(const cldeform_conv2d *conv, cldeform__text *text)
 {
     const im2col_plan *plan = conv->plan;
     cldeform__text_add(text,
-                       ",\"gemm\":\"%s\",\"gemm_reason\":\"%s\",\"direct_output\":%s,\"packs_weight\":%s,"
+                       ",\"gemm\":\"%s\",\"gemm_reason\":\"%s\",\"packs_weight\":%s,"
                        "\"slab_pixels\":%lld,\"slabs_per_image\":%lld,\"images_per_chunk\":%lld,\"columns_bytes\":%llu,"
                        "\"kernel_options\":\"%s\"",
                        plan->engine.name, plan->engine.reason,
-                       conv->problem.dtype == CLDEFORM_F16 ? "false" : "\"without bias\"",
                        cldeform__im2col_packs_weight(&conv->problem) ? "true" : "false", (long long)plan->slab_pixels,
                        (long long)plan->slabs, (long long)plan->preferred_images,
                        (unsigned long long)plan->preferred_images * (unsigned long long)plan->rows *
@@ -257,6 +263,7 @@ const cldeform__conv2d_algorithm cldeform__conv2d_im2col = {
     .plan = cldeform__im2col_make_plan,
     .free_plan = free,
     .workspace = cldeform__im2col_workspace,
+    .is_deterministic = is_deterministic,
     .forward = forward,
     .packed_weight = packed_weight,
     .pack_weight = pack_weight,

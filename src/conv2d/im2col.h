@@ -30,7 +30,8 @@ typedef struct im2col_plan {
 const char *cldeform__im2col_refuses(const cldeform_context *context, const cldeform_conv2d_problem *problem,
                                      const cldeform__conv2d_sizes *sizes);
 cldeform_status cldeform__im2col_make_plan(cldeform_conv2d *conv);
-void cldeform__im2col_workspace(const cldeform_conv2d *conv, size_t *minimum, size_t *preferred);
+void cldeform__im2col_workspace(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum,
+                                size_t *preferred);
 
 /* Whether the product takes the weight in another order or type than the caller's. */
 bool cldeform__im2col_packs_weight(const cldeform_conv2d_problem *problem);

@@ -8,6 +8,9 @@
 
 static_assert(sizeof(conv2d_geometry) == 20 * sizeof(cl_int), "the struct is the kernels' own, ints without padding");
 
+/* Work-groups that every device launches in the second and third dimension (CUDA's limit; others have more). */
+enum { MOST_GROUPS = 65535 };
+
 bool cldeform__im2col_packs_weight(const cldeform_conv2d_problem *problem)
 {
     return problem->layout == CLDEFORM_NHWC || problem->dtype == CLDEFORM_F16;
@@ -20,6 +23,8 @@ const char *cldeform__im2col_refuses(const cldeform_context *context, const clde
     (void)context;
     if (!cldeform__multiply(problem->in_channels, sizes->taps, &rows) || rows > INT32_MAX)
         return "im2col needs in_channels * kernel_h * kernel_w below 2^31";
+    if (sizes->taps * problem->offset_groups > MOST_GROUPS)
+        return "im2col needs kernel_h * kernel_w * offset_groups of at most 65535";
     if (sizes->weight > INT32_MAX)
         return "im2col needs a weight of fewer than 2^31 elements";
     return NULL;
@@ -178,6 +183,8 @@ static cldeform_status choose_slab(const cldeform_conv2d *conv, im2col_plan *pla
     const int64_t target = (int64_t)conv->context->tuning.columns_kib * 1024;
     const int64_t pixel_bytes = plan->rows * (int64_t)plan->real_size;
     int64_t most = target / pixel_bytes;
+    if (most > MOST_GROUPS) /* pixels are rows of the product in NHWC, and the built-in one launches them so */
+        most = MOST_GROUPS;
     most = most < 1 ? 1 : most > conv->sizes.out_plane ? conv->sizes.out_plane : most;
     TRY(set_slab(conv, plan, most));
     /* Slabs of other sizes may round their products otherwise: with deterministic set, only the device's own limit
@@ -186,6 +193,10 @@ static cldeform_status choose_slab(const cldeform_conv2d *conv, im2col_plan *pla
     const size_t limit = conv->problem.deterministic ? device_limit : conv->workspace_limit;
     while (plan->minimum > limit && plan->slab_pixels > 1)
         TRY(set_slab(conv, plan, plan->slab_pixels / 2));
+    if (plan->minimum == SIZE_MAX) {
+        status = cldeform__fail(CLDEFORM_LIMIT, "one output pixel's columns are too large for a workspace");
+        goto done;
+    }
     if (plan->minimum > conv->workspace_limit) {
         status = cldeform__fail(
             CLDEFORM_LIMIT, "workspace_limit is %zu bytes (%s); the minimum for this problem%s is %zu bytes",
@@ -195,6 +206,7 @@ static cldeform_status choose_slab(const cldeform_conv2d *conv, im2col_plan *pla
     }
     int64_t images = target / (pixel_bytes * plan->slab_pixels);
     images = images > conv->problem.batch ? conv->problem.batch : images;
+    images = images > MOST_GROUPS ? MOST_GROUPS : images;
     plan->preferred_images = cldeform__im2col_images_within(conv, plan, images < 1 ? 1 : images, conv->workspace_limit);
     plan->preferred = workspace_of(conv, plan, plan->preferred_images);
 done:
@@ -217,10 +229,9 @@ done:
     return status;
 }
 
-void cldeform__im2col_workspace(const cldeform_conv2d *conv, size_t *minimum, size_t *preferred)
+void cldeform__im2col_workspace(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum, size_t *preferred)
 {
     const im2col_plan *plan = conv->plan;
-    *minimum = plan->minimum;
-    if (preferred)
-        *preferred = plan->preferred;
+    *minimum = passes & CLDEFORM_FORWARD ? plan->minimum : 0;
+    *preferred = passes & CLDEFORM_FORWARD ? plan->preferred : 0;
 }

@@ -111,14 +111,17 @@ static cldeform_status check_divides(const char *name, int64_t value, const char
     return CLDEFORM_OK;
 }
 
+/* Positions on an axis, and a few pixels more, fit the kernels' ints. */
+enum { MOST_PADDED = 1 << 30 };
+
 /* One axis of the output. All values are at most 2^31-1, so that none of the sums can overflow. */
 static cldeform_status find_out_size(const char *axis, int64_t in, int64_t pad_before, int64_t pad_after,
                                      int64_t kernel, int64_t dilation, int64_t stride, int64_t *out)
 {
     const int64_t padded = in + pad_before + pad_after, window = dilation * (kernel - 1) + 1;
-    if (padded > INT32_MAX)
+    if (padded > MOST_PADDED)
         return cldeform__fail(CLDEFORM_LIMIT, "in_%s with its padding is %lld; it must be at most %d", axis,
-                              (long long)padded, INT32_MAX);
+                              (long long)padded, MOST_PADDED);
     if (padded < window)
         return cldeform__fail(
             CLDEFORM_INVALID_ARGUMENT,

@@ -69,7 +69,7 @@ static double pixel(const sizes *s, const double *input, int64_t n, int64_t c, d
 static int samples_at(const sizes *s, double y, double x)
 {
     const double h = (double)s->p.in_h, w = (double)s->p.in_w;
-    if (s->p.border == CLDEFORM_BORDER_EDGE && s->p.kind != CLDEFORM_CONV2D_PLAIN)
+    if (s->p.border == CLDEFORM_BORDER_EDGE)
         return y >= 0 && x >= 0 && y < h && x < w;
     return y > -1 && x > -1 && y < h && x < w;
 }
@@ -127,10 +127,12 @@ static double output_at(const sizes *s, const double *input, const double *offse
                 double at_y = (double)(y * s->p.stride_h - s->p.pad_top + i * s->p.dilation_h);
                 double at_x = (double)(x * s->p.stride_w - s->p.pad_left + j * s->p.dilation_w);
                 double factor = 1;
-                if (s->p.kind != CLDEFORM_CONV2D_PLAIN) {
-                    at_y += limited(s, offset[at_offset(s, n, g, k, 0, y, x)]);
-                    at_x += limited(s, offset[at_offset(s, n, g, k, 1, y, x)]);
+                if (s->p.kind == CLDEFORM_CONV2D_PLAIN) { /* one pixel, whatever its neighbours hold */
+                    sum += weight[at_weight(s, o, c, k)] * pixel(s, input, n, channel, at_y, at_x);
+                    continue;
                 }
+                at_y += limited(s, offset[at_offset(s, n, g, k, 0, y, x)]);
+                at_x += limited(s, offset[at_offset(s, n, g, k, 1, y, x)]);
                 if (!samples_at(s, at_y, at_x))
                     continue;
                 if (s->p.kind == CLDEFORM_CONV2D_MODULATED)
@@ -162,7 +164,10 @@ static int read_problem(const cldeform_conv2d_problem *problem, sizes *s)
                                 p->kernel_h,    p->kernel_w,   p->stride_h, p->stride_w,
                                 p->dilation_h,  p->dilation_w, p->groups,   p->offset_groups};
     const int64_t not_negative[] = {p->batch, p->pad_top, p->pad_left, p->pad_bottom, p->pad_right};
-    int valid = 1;
+    int valid = (unsigned)p->kind <= CLDEFORM_CONV2D_PLAIN && (unsigned)p->layout <= CLDEFORM_NHWC &&
+                (unsigned)p->offset_layout <= CLDEFORM_OFFSET_YX_LAST &&
+                (unsigned)p->mask_activation <= CLDEFORM_MASK_SIGMOID_X2 && (unsigned)p->border <= CLDEFORM_BORDER_EDGE &&
+                p->offset_limit >= 0 && (p->kind != CLDEFORM_CONV2D_PLAIN || p->offset_groups == 1);
     for (size_t i = 0; i < sizeof positive / sizeof positive[0]; i++)
         valid = valid && positive[i] >= 1 && positive[i] <= INT32_MAX;
     for (size_t i = 0; i < sizeof not_negative / sizeof not_negative[0]; i++)
