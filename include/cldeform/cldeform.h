@@ -42,6 +42,8 @@ CLDEFORM_API int cldeform_version(void);
  *   from the first START to the last END only through the trace (section 6): an OpenCL event holds the
  *   times of one command.
  *   On an out-of-order queue nothing waits for commands that are not in `wait` (so no empty-list markers).
+ *   For CLBlast, which takes no wait list, the context then has in-order queues of its own: as many as calls
+ *   were in flight at a time.
  *   The queue must belong to the context's cl_context and device.
  *   A call need not flush: clFlush before another queue or thread waits for *done.
  *   After an error nothing was enqueued, but for OPENCL_ERROR, GEMM_ERROR and OUT_OF_MEMORY: there, earlier steps of
