@@ -200,10 +200,10 @@ __kernel void conv2d_store(const conv2d_geometry geometry, const int first_pixel
                            __global const REAL *result, __global const DATA *bias, const ulong first_bias,
                            __global DATA *output, const PLACE output_place)
 {
+    if (get_global_id(0) >= (size_t)geometry.out_channels * (size_t)pixels)
+        return;
     const INDEX element = (INDEX)get_global_id(0);
     const int image = (int)get_global_id(2);
-    if (element >= (INDEX)geometry.out_channels * pixels)
-        return;
     result += (size_t)image * (size_t)geometry.out_channels * (size_t)pixels;
     output += PLACE_OF_IMAGE(output_place, image);
 #if NHWC

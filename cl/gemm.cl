@@ -11,9 +11,9 @@ __kernel void gemm(const int m, const int n, const int k, __global const REAL *a
                    __global const REAL *b, const ulong b_start, const int ldb, __global REAL *c, const ulong c_start,
                    const int ldc)
 {
-    const int column = (int)get_global_id(0) * COLUMNS, row = (int)get_global_id(1) * ROWS;
-    if (column >= n || row >= m)
+    if (get_global_id(0) * COLUMNS >= (size_t)n || get_global_id(1) * ROWS >= (size_t)m)
         return;
+    const int column = (int)get_global_id(0) * COLUMNS, row = (int)get_global_id(1) * ROWS;
     a += a_start;
     b += b_start;
     c += c_start;
