@@ -130,7 +130,7 @@ static void a_wrong_kernel_fails(void **state)
     static const struct {
         const char *file, *edit, *check;
     } defects[] = {
-        {"sample.clh", "s/y0 + 1 < in_h;/y0 + 1 <= in_h;/", "conv2d v1 fp32 nchw"},
+        {"sample.clh", "s/first + 1 < size;/first + 1 <= size;/", "conv2d v1 fp32 nchw"},
         {"conv2d_im2col.cl", "s/exp(-factor)/exp(factor)/", "conv2d v2 fp32 sigmoid"},
         {"gemm.cl", "s/l < k; l++/l < k - 1; l++/", "gemm fp32 builtin"},
     };

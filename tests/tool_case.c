@@ -96,6 +96,8 @@ void tool_case_write(tool_case *c, uint32_t seed)
 {
     fault f = {0};
     const cldeform_conv2d_problem *p = &c->problem;
+    if (p->kind == CLDEFORM_CONV2D_PLAIN)
+        c->problem.offset_groups = 1;
     int64_t taps = p->kernel_h * p->kernel_w, out[4], in[4];
     int64_t out_h = measure_out(p->in_h, p->pad_top + p->pad_bottom, p->dilation_h, p->kernel_h, p->stride_h);
     int64_t out_w = measure_out(p->in_w, p->pad_left + p->pad_right, p->dilation_w, p->kernel_w, p->stride_w);
