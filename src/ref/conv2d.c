@@ -166,8 +166,9 @@ static int read_problem(const cldeform_conv2d_problem *problem, sizes *s)
     const int64_t not_negative[] = {p->batch, p->pad_top, p->pad_left, p->pad_bottom, p->pad_right};
     int valid = (unsigned)p->kind <= CLDEFORM_CONV2D_PLAIN && (unsigned)p->layout <= CLDEFORM_NHWC &&
                 (unsigned)p->offset_layout <= CLDEFORM_OFFSET_YX_LAST &&
-                (unsigned)p->mask_activation <= CLDEFORM_MASK_SIGMOID_X2 && (unsigned)p->border <= CLDEFORM_BORDER_EDGE &&
-                p->offset_limit >= 0 && (p->kind != CLDEFORM_CONV2D_PLAIN || p->offset_groups == 1);
+                (unsigned)p->mask_activation <= CLDEFORM_MASK_SIGMOID_X2 &&
+                (unsigned)p->border <= CLDEFORM_BORDER_EDGE && p->offset_limit >= 0 &&
+                (p->kind != CLDEFORM_CONV2D_PLAIN || p->offset_groups == 1);
     for (size_t i = 0; i < sizeof positive / sizeof positive[0]; i++)
         valid = valid && positive[i] >= 1 && positive[i] <= INT32_MAX;
     for (size_t i = 0; i < sizeof not_negative / sizeof not_negative[0]; i++)
