@@ -146,6 +146,10 @@ cldeform_status cldeform__tuning_load(cldeform__tuning *tuning, const cldeform__
     }
     free(data);
     tuning->refused = refused.data;
+    if (refused.data) {
+        const size_t length = strlen(tuning->source);
+        snprintf(tuning->source + length, sizeof tuning->source - length, " (lines of the file refused)");
+    }
     return CLDEFORM_OK;
 }
 

@@ -16,8 +16,8 @@ typedef struct cldeform__tuning {
 #define X(name, least, most, what) int name;
     CLDEFORM__TUNING_LIST(X)
 #undef X
-    char source[96]; /* "built-in: cpu", "file: tuning.txt line 3", ... */
-    char *refused;   /* lines of the file that were not understood, one text a line; NULL: none */
+    char source[128]; /* "built-in: cpu", "file: tuning.txt line 3", ... */
+    char *refused;    /* lines of the file that were not understood, one text a line; NULL: none */
 } cldeform__tuning;
 
 /* What rows are chosen by. */

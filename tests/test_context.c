@@ -137,8 +137,10 @@ static void a_wrong_kernel_fails(void **state)
     for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++) {
         char directory[] = "/tmp/cldeform_kernels_XXXXXX", command[600];
         assert_non_null(mkdtemp(directory));
-        snprintf(command, sizeof command, "cp %s/../cl/* %s && sed -i '%s' %s/%s", TEST_SOURCE_DIR, directory,
-                 defects[i].edit, directory, defects[i].file);
+        const char *file = defects[i].file;
+        snprintf(command, sizeof command,
+                 "cp %s/../cl/* %s && cd %s && cp %s before && sed -i '%s' %s && ! cmp -s before %s", TEST_SOURCE_DIR,
+                 directory, directory, file, defects[i].edit, file, file);
         assert_int_equal(system(command), 0);
         setenv("CLDEFORM_KERNEL_DIR", directory, 1);
         cldeform_context *context = NULL;

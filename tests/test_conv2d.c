@@ -10,8 +10,11 @@ static const cldeform_conv2d_kind kinds[] = {CLDEFORM_CONV2D_DEFORMABLE, CLDEFOR
 static const cldeform_layout layouts[] = {CLDEFORM_NCHW, CLDEFORM_NHWC};
 static const cldeform_border borders[] = {CLDEFORM_BORDER_ZERO, CLDEFORM_BORDER_EDGE};
 
-/* Every shape, kind, layout and border in one type; the way of calling changes from case to case. */
-static void check_cases(cldeform_dtype dtype, test_data data)
+static const cldeform_algorithm algorithms[] = {CLDEFORM_ALGORITHM_IM2COL};
+enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
+
+/* Every algorithm, shape, kind, layout and border in one type; the way of calling changes from case to case. */
+static void check_algorithm(cldeform_algorithm algorithm, cldeform_dtype dtype, test_data data)
 {
     uint32_t seed = 1;
     for (int row = 0; row < test_n_conv_cases; row++) {
@@ -19,6 +22,7 @@ static void check_cases(cldeform_dtype dtype, test_data data)
             for (int l = 0; l < 2; l++) {
                 for (int b = 0; b < 2; b++) {
                     cldeform_conv2d_problem problem = test_shape_problem(&test_conv_cases[row], kinds[k]);
+                    problem.algorithm = algorithm;
                     problem.dtype = dtype;
                     problem.layout = layouts[l];
                     problem.border = borders[b];
@@ -35,6 +39,12 @@ static void check_cases(cldeform_dtype dtype, test_data data)
             }
         }
     }
+}
+
+static void check_cases(cldeform_dtype dtype, test_data data)
+{
+    for (int a = 0; a < ALGORITHMS; a++)
+        check_algorithm(algorithms[a], dtype, data);
 }
 
 static void exact_fp32(void **state)

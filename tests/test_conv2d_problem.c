@@ -188,6 +188,9 @@ static void the_reference_checks(void **state)
     assert_int_equal(cldeform_ref_conv2d_forward(&p, NULL, x, x, x, x, x), CLDEFORM_INVALID_ARGUMENT);
     assert_int_equal(cldeform_ref_conv2d_forward(&p, x, NULL, x, x, x, x), CLDEFORM_INVALID_ARGUMENT);
     assert_int_equal(cldeform_ref_conv2d_forward(&p, x, x, NULL, x, x, x), CLDEFORM_INVALID_ARGUMENT);
+    p.kind = CLDEFORM_CONV2D_DEFORMABLE;
+    assert_int_equal(cldeform_ref_conv2d_forward(&p, x, x, x, x, x, x), CLDEFORM_INVALID_ARGUMENT); /* a mask */
+    p.kind = CLDEFORM_CONV2D_MODULATED;
     p.groups = 7;
     assert_int_equal(cldeform_ref_conv2d_forward(&p, x, x, x, x, x, x), CLDEFORM_INVALID_ARGUMENT);
     p = test_small_problem(CLDEFORM_CONV2D_MODULATED);

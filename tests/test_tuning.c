@@ -93,6 +93,7 @@ static void wrong_lines_are_refused_whole(void **state)
         assert_int_equal(tuning.im2col_group, 9);
         assert_non_null(tuning.refused);
         assert_non_null(strstr(tuning.refused, "line 2: "));
+        assert_non_null(strstr(tuning.source, "(lines of the file refused)"));
         assert_non_null(strstr(tuning.refused, wrong[i].part));
         cldeform__tuning_free(&tuning);
     }

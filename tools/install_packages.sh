@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian and Ubuntu, and nothing when nothing is.
 #
-#   tools/install_packages.sh build|demo|check
+#   tools/install_packages.sh build|demo|check|full
 #
 # build: to compile the library and the tool. demo: to run it too, on any machine: PoCL makes the CPU a device.
-# check: to run tools/check.
+# check: to run tools/check; full: with --full.
 set -euo pipefail
 
 needed=(cmake make pkg-config libc6-dev ocl-icd-opencl-dev opencl-c-headers libclblast-dev libjansson-dev)
@@ -14,13 +14,14 @@ build) ;;
 demo)
     needed+=(pocl-opencl-icd libstb-dev)
     ;;
-check)
+check | full)
     needed+=(pocl-opencl-icd libstb-dev libcmocka-dev g++ binutils)
     # The version of clang that the tree is formatted with: others disagree.
     optional+=(mesa-opencl-icd clang-format-14 clang-tidy-14)
+    [ "$1" != full ] || optional+=(python3-torchvision)
     ;;
 *)
-    echo "usage: $0 build|demo|check" >&2
+    echo "usage: $0 build|demo|check|full" >&2
     exit 2
     ;;
 esac

@@ -36,7 +36,8 @@ CLDEFORM_API int cldeform_version(void);
  *     C++  cldeform_conv2d_problem p = {};  p.struct_size = sizeof p;            other languages: zero, set size
  *
  * Enqueueing calls end in (n_wait, wait, done), as clEnqueueNDRangeKernel does.
- *   They return at once. Nothing of the call starts before all of `wait` are complete. *done, when done is
+ *   They return at once, after warm_up (the first product of a process otherwise compiles CLBlast's kernels: seconds).
+ *   Nothing of the call starts before all of `wait` are complete. *done, when done is
  *   not NULL, completes after everything the call enqueued, on in-order and out-of-order queues, also
  *   when there was nothing to do (empty batch). The caller releases it. Its profiling times cover the whole call
  *   from the first START to the last END only through the trace (section 6): an OpenCL event holds the
@@ -46,9 +47,11 @@ CLDEFORM_API int cldeform_version(void);
  *   were in flight at a time.
  *   The queue must belong to the context's cl_context and device.
  *   A call need not flush: clFlush before another queue or thread waits for *done.
- *   After an error nothing was enqueued, but for OPENCL_ERROR, GEMM_ERROR and OUT_OF_MEMORY: there, earlier steps of
- * the call may be in flight and outputs are undefined; *done is then NULL: finish the queue before the buffers are used
- * again. Blocking calls, and only these: create, warm_up, selftest. They say so.
+ *   After an error nothing was enqueued, but for OPENCL_ERROR, GEMM_ERROR and OUT_OF_MEMORY: there, earlier
+ *   steps of the call may be in flight and outputs are undefined; *done is then NULL: finish the queue before the
+ *   buffers are used again.
+ *
+ *   Blocking calls, and only these: create, warm_up, selftest. They say so.
  *
  * Buffers. The library reads and writes caller's buffers only inside the described tensors, keeps no
  *   reference after `done`, and never maps or copies to the host. Outputs overlap nothing else in the call, but may be
@@ -121,9 +124,11 @@ typedef void (*cldeform_trace_function)(const cldeform_trace_record *record, voi
 typedef struct cldeform_context_options {
     size_t struct_size;
     const char *cache_dir;         /* compiled kernels. NULL: $CLDEFORM_CACHE_DIR, else $XDG_CACHE_HOME/cldeform,
-                                      else ~/.cache/cldeform. "": none. May be read-only, and may be shipped: entries
+                                      else ~/.cache/cldeform, but none on drivers that keep kernels themselves (PoCL,
+                                      NVIDIA). "": none. May be read-only, and may be shipped: entries
                                       depend on device, driver and library version, never on a path */
-    const char *tuning_file;       /* NULL: $CLDEFORM_TUNING_FILE, else the built-in table */
+    const char *tuning_file;       /* NULL: $CLDEFORM_TUNING_FILE, else the built-in table. Lines that are not
+                                      understood are skipped, and listed by cldeform_context_describe */
     int32_t ignore_environment;    /* 1: no CLDEFORM_* variable is read */
     cldeform_trace_function trace; /* NULL: none */
     void *trace_user;
@@ -205,7 +210,7 @@ CLDEFORM_API cldeform_status cldeform_conv2d_forward(const cldeform_conv2d *conv
 
 /* Weights in the order and type that the algorithm reads: for inference, once per model instead of once per call.
  * *bytes may be 0 (the algorithm reads weight as it is: then pass weight).
- * Two objects with the same *format (same context) accept each other's packed weights, whatever their sizes. */
+ * Two objects with the same *format (same context) accept each other's packed weights, whatever the images' sizes. */
 CLDEFORM_API cldeform_status cldeform_conv2d_packed_weight_size(const cldeform_conv2d *conv, size_t *bytes,
                                                                 uint64_t *format);
 CLDEFORM_API cldeform_status cldeform_conv2d_pack_weight(const cldeform_conv2d *conv, cl_command_queue queue,

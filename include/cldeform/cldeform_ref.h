@@ -20,7 +20,7 @@ extern "C" {
  * - 1) / stride_h + 1, out_w alike.
  *
  * Returns INVALID_ARGUMENT for a value of the problem that is out of range or does not divide, an output below one
- * pixel, or a NULL array that the kind needs. */
+ * pixel, a NULL array that the kind needs or an array that it lacks. It sets no text for cldeform_last_error. */
 CLDEFORM_API cldeform_status cldeform_ref_conv2d_forward(const cldeform_conv2d_problem *problem, const double *input,
                                                          const double *offset, const double *mask, const double *weight,
                                                          const double *bias, double *output);

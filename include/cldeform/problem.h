@@ -104,9 +104,9 @@ typedef struct cldeform_conv2d_problem {
     cldeform_dtype offset_dtype; /* offset, mask; default: dtype                                 */
     cldeform_layout layout;      /* input, output; not weight, not offset                        */
     cldeform_offset_layout offset_layout;
-    cldeform_mask_activation mask_activation;
-    cldeform_border border; /* of DEFORMABLE and MODULATED; PLAIN pads with zeros either way */
-    double offset_limit;    /* offsets are clamped to [-limit, limit] (NaN stays NaN); 0: no limit */
+    cldeform_mask_activation mask_activation; /* of MODULATED; others do not look at it */
+    cldeform_border border;                   /* of DEFORMABLE and MODULATED; PLAIN pads with zeros either way */
+    double offset_limit;                      /* offsets are clamped to [-limit, limit] (NaN stays NaN); 0: no limit */
 
     int32_t deterministic; /* 1: results the same to the bit from run to run, at any workspace size and limit */
     cldeform_algorithm algorithm;

@@ -195,7 +195,7 @@ cldeform_status cldeform_ref_conv2d_forward(const cldeform_conv2d_problem *probl
     if (s.p.batch == 0)
         return CLDEFORM_OK;
     if (!input || !weight || !output || (!offset && s.p.kind != CLDEFORM_CONV2D_PLAIN) ||
-        (!mask && s.p.kind == CLDEFORM_CONV2D_MODULATED))
+        (!mask) != (s.p.kind != CLDEFORM_CONV2D_MODULATED) || (offset && s.p.kind == CLDEFORM_CONV2D_PLAIN))
         return CLDEFORM_INVALID_ARGUMENT;
     for (int64_t n = 0; n < s.p.batch; n++)
         for (int64_t o = 0; o < s.p.out_channels; o++)

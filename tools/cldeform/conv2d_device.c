@@ -26,22 +26,12 @@ static int refuse_opencl(const char *call, cl_int error, fault *f)
                      (int)error);
 }
 
-/* The limit may be too low, or the problem too large for the device whatever the limit: planning once more without the
- * limit tells, and knows the minimum. */
-static int refuse_limit(const conv2d_data *d, run *r, fault *f)
+/* The library's text names the limit and the minimum. Without a limit of the caller's it is the device's fault. */
+static int refuse_limit(const conv2d_data *d, fault *f)
 {
-    cldeform_conv2d_problem unlimited = d->problem;
-    size_t minimum = 0;
-    unlimited.workspace_limit = 0;
     if (d->problem.workspace_limit == 0)
         return refuse(CLDEFORM_LIMIT, f);
-    cldeform_status answer = cldeform_conv2d_create(r->context, &unlimited, &r->conv);
-    if (answer == CLDEFORM_OK)
-        answer = cldeform_conv2d_workspace_size(r->conv, CLDEFORM_FORWARD, &minimum, NULL);
-    if (answer != CLDEFORM_OK)
-        return refuse(answer, f);
-    return fault_set(f, EXIT_INPUT, "--workspace-limit is %zu bytes, expected at least the minimum of %zu bytes",
-                     d->problem.workspace_limit, minimum);
+    return fault_set(f, EXIT_INPUT, "--workspace-limit: %s", cldeform_last_error());
 }
 
 static int prepare(const conv2d_options *o, const conv2d_data *d, run *r, fault *f)
@@ -53,7 +43,7 @@ static int prepare(const conv2d_options *o, const conv2d_data *d, run *r, fault 
     if (answer == CLDEFORM_OK)
         answer = cldeform_conv2d_create(r->context, &d->problem, &r->conv);
     if (answer == CLDEFORM_LIMIT)
-        return refuse_limit(d, r, f);
+        return refuse_limit(d, f);
     return answer == CLDEFORM_OK ? EXIT_FINE : refuse(answer, f);
 }
 

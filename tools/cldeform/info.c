@@ -81,7 +81,8 @@ static void print_platforms(const json_t *facts)
         printf("\nplatform %zu: %s, %s\n", i, get_text(platform, "name", "(no name)"),
                get_text(platform, "version", ""));
         if (json_array_size(devices) == 0)
-            printf("  no devices. %s\n", get_text(platform, "error", get_text(platform, "hint", "")));
+            printf("  no devices. %s\n",
+                   get_text(platform, "error", get_text(platform, "hint", "None of its drivers fits.")));
         json_array_foreach(devices, k, device)
         {
             printf("  device %s: %s\n", get_text(device, "index", "?"), get_text(device, "name", "(no name)"));

@@ -40,7 +40,14 @@ void print_lines(const char *const *lines)
 int option_next(int argc, char **argv, const struct option *options, fault *f)
 {
     opterr = 0; /* getopt would print messages of its own form */
-    int answer = getopt_long(argc, argv, ":h", options, NULL);
+    const char *word = optind < argc ? argv[optind] : "";
+    int index = -1;
+    int answer = getopt_long(argc, argv, ":h", options, &index);
+    if (index >= 0 && strncmp(word, "--", 2) == 0 && strcspn(word + 2, "=") != strlen(options[index].name)) {
+        /* an abbreviation, which a later version's options might make ambiguous */
+        fault_set(f, EXIT_INPUT, "unknown option %s; see \"cldeform %s --help\"", word, argv[0]);
+        return OPTION_WRONG;
+    }
     if (answer == 'h')
         return OPTION_HELP;
     if (answer == OPTION_END && optind < argc) {

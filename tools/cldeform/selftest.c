@@ -16,7 +16,7 @@ static const char *const help[] = {
     "               first CPU.",
     "",
     "Exit status: 0 all checks passed; 1 a check failed, there is no device, or OpenCL failed; 2 a wrong option.",
-    "Example: cldeform selftest --device pocl",
+    "Example: cldeform selftest --device portable",
     NULL,
 };
 
