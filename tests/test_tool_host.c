@@ -120,6 +120,7 @@ static void test_refused_options(void **state)
          "--workspace-limit is \"17179869184G\", expected bytes: a whole number, with K, M or G for powers of 1024"},
         {"--workspace-limit -1",
          "--workspace-limit is \"-1\", expected bytes: a whole number, with K, M or G for powers of 1024"},
+        {"--strid 2", "unknown option --strid; see \"cldeform conv2d --help\""},
         {"--grad-input g.npy", "unknown or ambiguous option --grad-input; see \"cldeform conv2d --help\""},
         {"--offset-gradient open", "unknown or ambiguous option --offset-gradient; see \"cldeform conv2d --help\""},
         {"-x", "unknown option -x; see \"cldeform conv2d --help\""},
