@@ -207,6 +207,25 @@ static void every_call_may_fail(void **state)
     }
 }
 
+/* Where the preferred workspace cannot be had, the library makes do with the minimum. */
+static void small_workspace_when_memory_is_short(void **state)
+{
+    (void)state;
+    const cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    size_t minimum = 0, preferred = 0;
+    test_fixture f;
+    test_fixture_create(&device, device.context, &problem, &f);
+    assert_ok(cldeform_conv2d_workspace_size(f.conv, CLDEFORM_FORWARD, &minimum, &preferred));
+    assert_true(minimum < preferred);
+    layer->reset();
+    assert_int_equal(layer->fail_nth("clCreateBuffer", 1, CL_MEM_OBJECT_ALLOCATION_FAILURE), 0);
+    assert_ok(cldeform_conv2d_forward(f.conv, device.queue, &f.tensors, NULL, 0, NULL, NULL));
+    assert_non_null(layer->failed());
+    layer->fail_nth(NULL, 0, CL_SUCCESS);
+    test_fixture_expect(&f, device.queue);
+    test_fixture_destroy(&f);
+}
+
 /* After a failure halfway, finishing the queue is enough: nothing of the call writes the output later. */
 static void failed_calls_end_with_the_queue(void **state)
 {
@@ -356,13 +375,10 @@ static int close_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_allocate_and_compile_nothing),
-        cmocka_unit_test(sizes_compile_nothing),
-        cmocka_unit_test(context_creation_compiles_nothing),
-        cmocka_unit_test(failed_calls_end_with_the_queue),
-        cmocka_unit_test(chained_calls_make_no_queues),
-        cmocka_unit_test(any_order_of_destruction),
-        cmocka_unit_test(every_call_may_fail),
+        cmocka_unit_test(calls_allocate_and_compile_nothing), cmocka_unit_test(sizes_compile_nothing),
+        cmocka_unit_test(context_creation_compiles_nothing),  cmocka_unit_test(small_workspace_when_memory_is_short),
+        cmocka_unit_test(failed_calls_end_with_the_queue),    cmocka_unit_test(chained_calls_make_no_queues),
+        cmocka_unit_test(any_order_of_destruction),           cmocka_unit_test(every_call_may_fail),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

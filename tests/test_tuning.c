@@ -1,5 +1,4 @@
 /* The tuning table and the file that overrides it. */
-#define _POSIX_C_SOURCE 200809L
 #include "device.h"
 #include "tuning.h"
 
@@ -12,13 +11,8 @@ static const cldeform__tuning_device cpu = {"Example CPU Model 7", 1}, gpu = {"E
 /* The tuning of the device from a file of these lines. */
 static cldeform__tuning load(const cldeform__tuning_device *of, const char *lines)
 {
-    char path[] = "/tmp/cldeform_tuning_XXXXXX";
-    const int descriptor = mkstemp(path);
-    assert_true(descriptor >= 0);
-    FILE *file = fdopen(descriptor, "w");
-    assert_non_null(file);
-    assert_true(fputs(lines, file) >= 0);
-    assert_int_equal(fclose(file), 0);
+    char path[TEST_PATH];
+    test_put_temporary(lines, path);
     cldeform__tuning tuning;
     assert_ok(cldeform__tuning_load(&tuning, of, path));
     remove(path);

@@ -67,15 +67,21 @@ void test_device_open(test_device *on)
     assert_ok(cldeform_context_create(on->cl, on->id, &options, &on->context));
 }
 
-cldeform_context *test_tuned_context(const test_device *on, const char *lines)
+void test_put_temporary(const char *text, char path[TEST_PATH])
 {
-    char path[] = "/tmp/cldeform_tuning_XXXXXX";
+    snprintf(path, TEST_PATH, "/tmp/cldeform_test_XXXXXX");
     const int descriptor = mkstemp(path);
     assert_true(descriptor >= 0);
     FILE *file = fdopen(descriptor, "w");
     assert_non_null(file);
-    assert_true(fputs(lines, file) >= 0);
+    assert_true(fputs(text, file) >= 0);
     assert_int_equal(fclose(file), 0);
+}
+
+cldeform_context *test_tuned_context(const test_device *on, const char *lines)
+{
+    char path[TEST_PATH];
+    test_put_temporary(lines, path);
     cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
     cldeform_context *context = NULL;
     options.ignore_environment = 1;

@@ -31,6 +31,10 @@ extern test_device device;
 int test_open_device(void **state);
 int test_close_device(void **state);
 
+/* Writes a new file, whose path it gives. */
+enum { TEST_PATH = 64 };
+void test_put_temporary(const char *text, char path[TEST_PATH]);
+
 /* A context of the device whose tuning file has these lines. */
 cldeform_context *test_tuned_context(const test_device *on, const char *lines);
 
