@@ -107,8 +107,9 @@ static int fail(const char *what)
 
 /* The calls, after one that is not counted; 0 if all succeed. */
 static int run_calls(const device_session *device, const cldeform_conv2d *conv, const cldeform_conv2d_tensors *tensors,
-                     int calls, recording *r)
+                     const cldeform_conv2d_gradients *gradients, int calls, recording *r)
 {
+    const bool backward = gradients->grad_output.buffer != NULL;
     double *times = malloc((size_t)calls * sizeof *times);
     step steps[MOST_STEPS];
     size_t n_steps = 0;
@@ -118,10 +119,12 @@ static int run_calls(const device_session *device, const cldeform_conv2d *conv, 
     for (int i = -1; i < calls; i++) {
         r->on = i >= 0;
         const double start = now();
-        if (cldeform_conv2d_forward(conv, device->queue, tensors, NULL, 0, NULL, NULL) != CLDEFORM_OK ||
-            clFinish(device->queue) != CL_SUCCESS) {
+        const cldeform_status status =
+            backward ? cldeform_conv2d_backward(conv, device->queue, tensors, gradients, NULL, 0, NULL, NULL)
+                     : cldeform_conv2d_forward(conv, device->queue, tensors, NULL, 0, NULL, NULL);
+        if (status != CLDEFORM_OK || clFinish(device->queue) != CL_SUCCESS) {
             free(times);
-            return fail("forward");
+            return fail(backward ? "backward" : "forward");
         }
         if (i < 0)
             continue;
@@ -129,12 +132,12 @@ static int run_calls(const device_session *device, const cldeform_conv2d *conv, 
         n_steps = add_up(r, steps, n_steps);
     }
     qsort(times, (size_t)calls, sizeof *times, compare_numbers);
-    printf("call          median %9.3f ms   least %9.3f ms   of %d\n", times[calls / 2], times[0], calls);
+    printf("call              median %9.3f ms   least %9.3f ms   of %d\n", times[calls / 2], times[0], calls);
     for (size_t s = 0; s < n_steps; s++)
         total += steps[s].milliseconds / calls;
     for (size_t s = 0; s < n_steps; s++) {
         const double ms = steps[s].milliseconds / calls;
-        printf("%-12s  mean   %9.3f ms   %5.1f %%   %8.2f GFLOP/s   %7.2f GB/s\n", steps[s].name, ms, 100 * ms / total,
+        printf("%-16s  mean   %9.3f ms   %5.1f %%   %8.2f GFLOP/s   %7.2f GB/s\n", steps[s].name, ms, 100 * ms / total,
                steps[s].flop / calls / ms * 1e-6, steps[s].bytes / calls / ms * 1e-6);
     }
     free(times);
@@ -168,11 +171,16 @@ int main(int argc, char **argv)
     cldeform_conv2d *conv = NULL;
     fault f = {0};
     int calls = 0, status = 1;
-    if (!read_sizes(argc - 1, argv + 1, &problem, &calls)) {
-        fprintf(stderr, "usage: bench_steps [BATCH C H W O KERNEL STRIDE GROUPS CALLS]\n"
-                        "a DCNv1 convolution in fp32, NCHW; default: 1 128 100 168 128 3 1 1 10\n");
+    const bool backward = argc > 1 && strcmp(argv[1], "backward") == 0;
+    const int skipped = backward || (argc > 1 && strcmp(argv[1], "forward") == 0) ? 2 : 1;
+    if (!read_sizes(argc - skipped, argv + skipped, &problem, &calls)) {
+        fprintf(stderr,
+                "usage: bench_steps [forward|backward] [BATCH C H W O KERNEL STRIDE GROUPS CALLS]\n"
+                "a DCNv1 convolution in fp32, NCHW, forward or all its gradients; default: forward 1 128 100 168 "
+                "128 3 1 1 10\n");
         return 2;
     }
+    problem.passes = backward ? CLDEFORM_BACKWARD : CLDEFORM_FORWARD;
     if (device_open(&device, NULL, CL_QUEUE_PROFILING_ENABLE, &f) != EXIT_FINE) {
         fault_print(&f, "bench_steps");
         device_close(&device);
@@ -186,6 +194,14 @@ int main(int argc, char **argv)
     t.weight.buffer = create_tensor(&device, &problem, CLDEFORM_WEIGHT);
     t.bias.buffer = create_tensor(&device, &problem, CLDEFORM_BIAS);
     t.output.buffer = create_tensor(&device, &problem, CLDEFORM_OUTPUT);
+    cldeform_conv2d_gradients g = CLDEFORM_INIT(cldeform_conv2d_gradients);
+    if (backward) {
+        g.grad_output.buffer = create_tensor(&device, &problem, CLDEFORM_OUTPUT);
+        g.grad_input.buffer = create_tensor(&device, &problem, CLDEFORM_INPUT);
+        g.grad_offset.buffer = create_tensor(&device, &problem, CLDEFORM_OFFSET);
+        g.grad_weight.buffer = create_tensor(&device, &problem, CLDEFORM_WEIGHT);
+        g.grad_bias.buffer = create_tensor(&device, &problem, CLDEFORM_BIAS);
+    }
 
     printf("device        %s\n", device.device->name);
     double start = now();
@@ -201,11 +217,13 @@ int main(int argc, char **argv)
         goto done;
     }
     printf("warm_up              %9.3f ms   (CLBlast's compilation included)\n", now() - start);
-    status = run_calls(&device, conv, &t, calls, &r);
+    status = run_calls(&device, conv, &t, &g, calls, &r);
 done:
     cldeform_conv2d_destroy(conv);
     cldeform_context_destroy(context);
-    cl_mem const buffers[] = {t.input.buffer, t.offset.buffer, t.weight.buffer, t.bias.buffer, t.output.buffer};
+    cl_mem const buffers[] = {t.input.buffer,       t.offset.buffer,      t.weight.buffer,     t.bias.buffer,
+                              t.output.buffer,      g.grad_output.buffer, g.grad_input.buffer, g.grad_offset.buffer,
+                              g.grad_weight.buffer, g.grad_bias.buffer};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         if (buffers[i])
             clReleaseMemObject(buffers[i]);

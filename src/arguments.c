@@ -205,6 +205,7 @@ cldeform_status cldeform__check_workspace(const cldeform_context *context, const
         .allocation = buffer.allocation,
         .start = buffer.start + workspace->offset,
         .end = buffer.start + workspace->offset + size,
+        .flags = buffer.flags,
     };
     return CLDEFORM_OK;
 }

@@ -1,4 +1,5 @@
 #include "arguments.h"
+#include "atomics.h"
 #include "context.h"
 #include "program.h"
 
@@ -32,11 +33,46 @@ static cldeform_status read_text(cl_device_id device, cl_device_info what, const
     return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "clGetDeviceInfo(%s)", name);
 }
 
+/* Whether cl_ext_float_atomics adds to global memory: a query that headers before 2021 do not name. */
+static bool adds_atomically(cl_device_id device, bool fp64)
+{
+    enum { SINGLE_CAPABILITIES = 0x4231, DOUBLE_CAPABILITIES = 0x4232, GLOBAL_ADD = 1 << 1 };
+    cl_bitfield capabilities = 0;
+    return clGetDeviceInfo(device, fp64 ? DOUBLE_CAPABILITIES : SINGLE_CAPABILITIES, sizeof capabilities, &capabilities,
+                           NULL) == CL_SUCCESS &&
+           (capabilities & GLOBAL_ADD);
+}
+
+static cldeform_status read_extensions(cl_device_id device, cldeform__facts *facts)
+{
+    /* CL_DEVICE_DOUBLE_FP_CONFIG is 0 without fp64, but rusticl reports it where it compiles no double: ask both */
+    cl_device_fp_config double_config = 0;
+    size_t length = 0;
+    if (clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, 0, NULL, &length) != CL_SUCCESS)
+        return CLDEFORM_OK;
+    char *extensions = calloc(length + 1, 1);
+    if (!extensions)
+        return cldeform__fail(CLDEFORM_OUT_OF_MEMORY, "no memory for the device's extensions");
+    if (clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, length, extensions, NULL) == CL_SUCCESS) {
+        facts->fp64 = clGetDeviceInfo(device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof double_config, &double_config, NULL) ==
+                          CL_SUCCESS &&
+                      double_config != 0 && strstr(extensions, "cl_khr_fp64");
+        facts->int64_atomics = strstr(extensions, "cl_khr_int64_base_atomics") != NULL;
+        facts->nv_extensions = strstr(extensions, "cl_nv_") != NULL;
+        const bool float_atomics = strstr(extensions, "cl_ext_float_atomics") != NULL;
+        facts->fp32_atomic_add = float_atomics && adds_atomically(device, false);
+        facts->fp64_atomic_add = float_atomics && facts->fp64 && adds_atomically(device, true);
+    }
+    free(extensions);
+    return CLDEFORM_OK;
+}
+
 static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
 {
     cldeform_status status;
     cl_platform_id platform = NULL;
     cl_uint dimensions = 0, alignment_bits = 0;
+    cl_bool little_endian = CL_TRUE;
     DEVICE_TEXT(CL_DEVICE_NAME, name);
     DEVICE_TEXT(CL_DEVICE_VENDOR, vendor);
     DEVICE_TEXT(CL_DRIVER_VERSION, driver);
@@ -50,8 +86,10 @@ static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
     DEVICE(CL_DEVICE_LOCAL_MEM_SIZE, facts->local_memory);
     DEVICE(CL_DEVICE_MEM_BASE_ADDR_ALIGN, alignment_bits);
     DEVICE(CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, dimensions);
+    DEVICE(CL_DEVICE_ENDIAN_LITTLE, little_endian);
     DEVICE(CL_DEVICE_PLATFORM, platform);
 
+    facts->little_endian = little_endian == CL_TRUE;
     size_t items[16] = {1, 1, 1};
     if (dimensions > sizeof items / sizeof items[0])
         dimensions = sizeof items / sizeof items[0];
@@ -64,25 +102,17 @@ static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
     if (facts->base_alignment < CLDEFORM_WORKSPACE_ALIGNMENT)
         facts->base_alignment = CLDEFORM_WORKSPACE_ALIGNMENT;
 
-    /* CL_DEVICE_DOUBLE_FP_CONFIG is 0 without fp64, but rusticl reports it where it compiles no double: ask both */
-    cl_device_fp_config double_config = 0;
-    size_t length = 0;
-    if (clGetDeviceInfo(device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof double_config, &double_config, NULL) == CL_SUCCESS &&
-        double_config != 0 && clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, 0, NULL, &length) == CL_SUCCESS) {
-        char *extensions = calloc(length + 1, 1);
-        if (!extensions)
-            return cldeform__fail(CLDEFORM_OUT_OF_MEMORY, "no memory for the device's extensions");
-        if (clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, length, extensions, NULL) == CL_SUCCESS)
-            facts->fp64 = strstr(extensions, "cl_khr_fp64") != NULL;
-        free(extensions);
-    }
-
+    TRY(read_extensions(device, facts));
     cl_int error = clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof facts->platform, facts->platform, NULL);
     if (error == CL_SUCCESS)
         error = clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof facts->platform_version,
                                   facts->platform_version, NULL);
     if (error != CL_SUCCESS)
         return cldeform__fail_cl(error, "clGetPlatformInfo");
+    /* lp_bld_limits.h of Mesa: LP_MAX_TGSI_LOOP_ITERATIONS, over all loops of a work-item together. Pinned by the tests
+     * many_samples and long_sums. */
+    if (strstr(facts->platform, "rusticl") && strstr(facts->name, "llvmpipe"))
+        facts->loop_limit = 65535;
     facts->driver_caches = strstr(facts->platform, "Portable Computing Language") || strstr(facts->platform, "NVIDIA");
 done:
     return status;
@@ -168,6 +198,7 @@ cldeform_status cldeform_context_create(cl_context cl, cl_device_id device, cons
     if (!context)
         return cldeform__fail(CLDEFORM_OUT_OF_MEMORY, "no memory for a context");
     cldeform__mutex_init(&context->mutex);
+    cldeform__mutex_init(&context->atomics.mutex);
     context->references = 1;
     context->device = device;
     context->trace = chosen.trace;
@@ -223,6 +254,7 @@ void cldeform__context_release(cldeform_context *context)
     if (context->cl)
         clReleaseContext(context->cl);
     cldeform__tuning_free(&context->tuning);
+    cldeform__mutex_destroy(&context->atomics.mutex);
     cldeform__mutex_destroy(&context->mutex);
     free(context->cache_dir);
     free(context->kernel_dir);
@@ -325,11 +357,13 @@ cldeform_status cldeform_context_describe(const cldeform_context *constant, char
     cldeform__text_add(&text,
                        ",\"compute_units\":%u,\"max_work_group\":%zu,\"local_memory\":%llu,\"global_memory\":%llu,"
                        "\"max_allocation\":%llu,\"fp64\":%s,\"driver_caches_kernels\":%s,\"programs_compiled\":%llu,"
-                       "\"programs_loaded\":%llu,\"tuning\":{",
+                       "\"programs_loaded\":%llu,\"atomics\":{",
                        facts->compute_units, facts->max_group, (unsigned long long)facts->local_memory,
                        (unsigned long long)facts->global_memory, (unsigned long long)facts->max_allocation,
                        facts->fp64 ? "true" : "false", facts->driver_caches ? "true" : "false",
                        (unsigned long long)compiled, (unsigned long long)loaded);
+    cldeform__atomics_describe(context, &text);
+    cldeform__text_add(&text, "},\"tuning\":{");
     cldeform__tuning_describe(&context->tuning, &text);
     cldeform__text_add(&text, "}}");
     return cldeform__text_give(&text, out, capacity, needed);

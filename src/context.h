@@ -17,12 +17,24 @@ typedef struct cldeform__facts {
     cl_ulong global_memory, max_allocation, local_memory;
     size_t sub_alignment;  /* bytes, of sub-buffers, as the device asks for it */
     size_t base_alignment; /* bytes, of the parts of workspaces: at least CLDEFORM_WORKSPACE_ALIGNMENT */
-    bool fp64;
+    bool fp64, little_endian;
+    size_t loop_limit;  /* iterations after which the device ends a work-item's loops, saying nothing; 0: none known */
     bool driver_caches; /* the driver keeps compiled kernels itself */
+    /* what the device says of additions to shared memory; atomics.h proves it */
+    bool int64_atomics, nv_extensions;
+    bool fp32_atomic_add, fp64_atomic_add; /* by cl_ext_float_atomics, in global memory */
 } cldeform__facts;
 
 struct cldeform__program;
 struct cldeform__lane;
+
+/* Forms of atomic addition (atomics.h) that have been proved, for float and for double. */
+typedef struct cldeform__atomics {
+    cldeform__mutex
+        mutex; /* held while one is being proved, which takes the context's own: never the other way round */
+    bool found[2];
+    int form[2];
+} cldeform__atomics;
 
 struct cldeform_context {
     cldeform__mutex mutex; /* guards what follows it up to the rule */
@@ -31,6 +43,7 @@ struct cldeform_context {
     struct cldeform__lane *lanes;
     uint64_t calls;
     uint64_t compiled, loaded; /* programs from source; from the disk cache */
+    cldeform__atomics atomics; /* guarded by its own mutex */
     /* -- constant after creation -- */
     cl_context cl;
     cl_device_id device;

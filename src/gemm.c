@@ -59,8 +59,8 @@ cldeform_status cldeform__gemm_prepare_builtin(cldeform_context *context, bool f
         cldeform__program_get(context, "gemm", fp64 ? "-DDATA_BITS=64" : "-DDATA_BITS=32", &program);
     if (status != CLDEFORM_OK)
         return status;
-    *engine = (cldeform__gemm_engine){fp64, "builtin", "tuning", cldeform__program_kernel(program, "gemm")};
-    return engine->builtin ? CLDEFORM_OK : cldeform__fail(CLDEFORM_BUILD_FAILED, "gemm.cl has no kernel gemm");
+    *engine = (cldeform__gemm_engine){fp64, "builtin", "tuning", NULL};
+    return cldeform__program_require(program, "gemm", &engine->builtin);
 }
 
 cldeform_status cldeform__gemm_prepare(cldeform_context *context, bool fp64, cldeform__gemm_engine *engine)
@@ -76,11 +76,21 @@ cldeform_status cldeform__gemm_prepare(cldeform_context *context, bool fp64, cld
     return status;
 }
 
+static CLBlastTranspose transpose(bool transposed)
+{
+    return transposed ? CLBlastTransposeYes : CLBlastTransposeNo;
+}
+
 cldeform_status cldeform__gemm_scratch(cldeform_context *context, const cldeform__gemm_engine *engine,
                                        const cldeform__gemm *gemm, size_t *bytes)
 {
     cldeform__lane *lane = NULL;
     *bytes = 0;
+    const size_t loop_limit = context->facts.loop_limit;
+    if (engine->builtin && loop_limit && gemm->k > (int64_t)loop_limit / 8) /* 6 of its loops' iterations for each k */
+        return cldeform__fail(CLDEFORM_UNSUPPORTED,
+                              "%s ends loops after %zu iterations; the built-in product would need more for %lld terms",
+                              context->facts.name, loop_limit, (long long)gemm->k);
     if (engine->builtin || gemm->m == 0 || gemm->n == 0 || gemm->k == 0)
         return CLDEFORM_OK;
     /* the query wants a queue, of which it reads the device */
@@ -92,9 +102,9 @@ cldeform_status cldeform__gemm_scratch(cldeform_context *context, const cldeform
     for (size_t start = 0; start < 2 && code == CLBlastSuccess; start++) { /* a start of 0 may save a copy */
         size_t needed = 0;
         code = (engine->fp64 ? CLBlastDGemmTempBufferSize : CLBlastSGemmTempBufferSize)(
-            CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeNo, (size_t)gemm->m, (size_t)gemm->n,
-            (size_t)gemm->k, start, (size_t)gemm->lda, start, (size_t)gemm->ldb, start, (size_t)gemm->ldc, &lane->queue,
-            &needed);
+            CLBlastLayoutRowMajor, transpose(gemm->a_transposed), transpose(gemm->b_transposed), (size_t)gemm->m,
+            (size_t)gemm->n, (size_t)gemm->k, start, (size_t)gemm->lda, start, (size_t)gemm->ldb, start,
+            (size_t)gemm->ldc, &lane->queue, &needed);
         if (needed > *bytes)
             *bytes = needed;
     }
@@ -124,19 +134,33 @@ static cldeform_status enqueue_builtin(cldeform__call *call, const cldeform__gem
                                        const cldeform__gemm *gemm, cldeform__matrix a, cldeform__matrix b,
                                        cldeform__matrix c)
 {
-    const cl_int m = (cl_int)gemm->m, n = (cl_int)gemm->n, k = (cl_int)gemm->k;
-    const cl_int lda = (cl_int)gemm->lda, ldb = (cl_int)gemm->ldb, ldc = (cl_int)gemm->ldc;
+    const cl_int m = (cl_int)gemm->m, n = (cl_int)gemm->n, k = (cl_int)gemm->k, ldc = (cl_int)gemm->ldc;
+    const cl_int lda = (cl_int)gemm->lda, ldb = (cl_int)gemm->ldb, one = 1;
+    const cl_int *a_step[] = {&lda, &one}, *b_step[] = {&ldb, &one}; /* of rows, of columns */
     const cl_ulong a_start = a.start, b_start = b.start, c_start = c.start;
     const cldeform__argument arguments[] = {
-        ARGUMENT(m),        ARGUMENT(n),       ARGUMENT(k),   ARGUMENT(a.buffer), ARGUMENT(a_start), ARGUMENT(lda),
-        ARGUMENT(b.buffer), ARGUMENT(b_start), ARGUMENT(ldb), ARGUMENT(c.buffer), ARGUMENT(c_start), ARGUMENT(ldc),
+        ARGUMENT(m),
+        ARGUMENT(n),
+        ARGUMENT(k),
+        ARGUMENT(a.buffer),
+        ARGUMENT(a_start),
+        ARGUMENT(*a_step[gemm->a_transposed]),
+        ARGUMENT(*a_step[!gemm->a_transposed]),
+        ARGUMENT(b.buffer),
+        ARGUMENT(b_start),
+        ARGUMENT(*b_step[gemm->b_transposed]),
+        ARGUMENT(*b_step[!gemm->b_transposed]),
+        ARGUMENT(c.buffer),
+        ARGUMENT(c_start),
+        ARGUMENT(ldc),
     };
     const cldeform__launch launch = {
         .step = "gemm",
         .kernel = engine->builtin,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
-        .items = {(size_t)cldeform__divide_up(n, BUILTIN_COLUMNS), (size_t)cldeform__divide_up(m, BUILTIN_ROWS), 1},
+        .items = {(size_t)cldeform__divide_up(n, BUILTIN_COLUMNS),
+                  (size_t)cldeform__at_most(cldeform__divide_up(m, BUILTIN_ROWS), CLDEFORM__MOST_GROUPS), 1},
         .group = (size_t)call->context->tuning.im2col_group,
         .flop = flop_of(gemm),
         .bytes = bytes_of(engine, gemm),
@@ -182,16 +206,17 @@ static cldeform_status enqueue_clblast(cldeform__call *call, const cldeform__gem
     }
 
     cldeform_gemm_lock();
+    const CLBlastTranspose a_form = transpose(gemm->a_transposed), b_form = transpose(gemm->b_transposed);
     const CLBlastStatusCode code =
         engine->fp64
-            ? CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeNo, (size_t)gemm->m,
-                                         (size_t)gemm->n, (size_t)gemm->k, 1.0, a.buffer, a.start, (size_t)gemm->lda,
-                                         b.buffer, b.start, (size_t)gemm->ldb, 0.0, c.buffer, c.start,
-                                         (size_t)gemm->ldc, &queue, call->keep_events ? &last : NULL, scratch)
-            : CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeNo, (size_t)gemm->m,
-                                         (size_t)gemm->n, (size_t)gemm->k, 1.0f, a.buffer, a.start, (size_t)gemm->lda,
-                                         b.buffer, b.start, (size_t)gemm->ldb, 0.0f, c.buffer, c.start,
-                                         (size_t)gemm->ldc, &queue, call->keep_events ? &last : NULL, scratch);
+            ? CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, a_form, b_form, (size_t)gemm->m, (size_t)gemm->n,
+                                         (size_t)gemm->k, 1.0, a.buffer, a.start, (size_t)gemm->lda, b.buffer, b.start,
+                                         (size_t)gemm->ldb, 0.0, c.buffer, c.start, (size_t)gemm->ldc, &queue,
+                                         call->keep_events ? &last : NULL, scratch)
+            : CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, a_form, b_form, (size_t)gemm->m, (size_t)gemm->n,
+                                         (size_t)gemm->k, 1.0f, a.buffer, a.start, (size_t)gemm->lda, b.buffer, b.start,
+                                         (size_t)gemm->ldb, 0.0f, c.buffer, c.start, (size_t)gemm->ldc, &queue,
+                                         call->keep_events ? &last : NULL, scratch);
     cldeform_gemm_unlock();
     if (code != CLBlastSuccess) {
         status = fail(code, gemm);

@@ -6,7 +6,8 @@
 
 /* C (m, n) = A (m, k) * B (k, n), row-major, C overwritten whatever it held. */
 typedef struct cldeform__gemm {
-    int64_t m, n, k, lda, ldb, ldc; /* ld: elements from a row to the next */
+    int64_t m, n, k, lda, ldb, ldc;  /* ld: elements from a row to the next, as the matrix is stored */
+    bool a_transposed, b_transposed; /* stored as (k, m), (n, k) */
 } cldeform__gemm;
 
 typedef struct cldeform__matrix {

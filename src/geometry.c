@@ -40,6 +40,11 @@ int64_t cldeform__divide_up(int64_t a, int64_t b)
     return a / b + (a % b != 0);
 }
 
+int64_t cldeform__at_most(int64_t a, int64_t most)
+{
+    return a < most ? a : most;
+}
+
 bool cldeform__round_up(int64_t a, int64_t b, int64_t *result)
 {
     return cldeform__multiply(cldeform__divide_up(a, b), b, result);

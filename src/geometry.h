@@ -19,6 +19,8 @@ bool cldeform__bytes(int64_t elements, size_t element_size, size_t *bytes);
 /* a / b, rounded up; a >= 0, b > 0. */
 int64_t cldeform__divide_up(int64_t a, int64_t b);
 
+int64_t cldeform__at_most(int64_t a, int64_t most); /* the smaller one */
+
 /* The next multiple of b; false where it does not fit. */
 bool cldeform__round_up(int64_t a, int64_t b, int64_t *result);
 

@@ -50,6 +50,9 @@ typedef struct cldeform__launch {
     double flop, bytes;
 } cldeform__launch;
 
+/* Work-groups that every device launches in the second and third dimension (CUDA's limit; others have more). */
+enum { CLDEFORM__MOST_GROUPS = 65535 };
+
 cldeform_status cldeform__call_launch(cldeform__call *call, const cldeform__launch *launch);
 
 /* For steps that others enqueue: what their first command must wait for, and what they enqueued. */

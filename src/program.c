@@ -69,7 +69,9 @@ static cldeform_status compile(cldeform_context *context, cldeform__program *pro
     program->program = clCreateProgramWithSource(context->cl, 1, &source, NULL, &error);
     if (error != CL_SUCCESS)
         return cldeform__fail_cl(error, "clCreateProgramWithSource(%s.cl)", program->family);
-    cldeform__text_add(&options, "-cl-std=CL1.2 %s", program->options);
+    if (!strstr(program->options, "-cl-std="))
+        cldeform__text_add(&options, "-cl-std=CL1.2 ");
+    cldeform__text_add(&options, "%s", program->options);
     if (context->kernel_dir) /* not quoted: PoCL takes quotes for a part of the path */
         cldeform__text_add(&options, " -I %s", context->kernel_dir);
     error = options.failed ? CL_OUT_OF_HOST_MEMORY
@@ -270,6 +272,13 @@ cldeform__kernel *cldeform__program_kernel(const cldeform__program *program, con
         if (strcmp(program->kernels[i].name, name) == 0)
             return &program->kernels[i];
     return NULL;
+}
+
+cldeform_status cldeform__program_require(const cldeform__program *program, const char *name, cldeform__kernel **kernel)
+{
+    *kernel = cldeform__program_kernel(program, name);
+    return *kernel ? CLDEFORM_OK
+                   : cldeform__fail(CLDEFORM_BUILD_FAILED, "%s.cl has no kernel %s", program->family, name);
 }
 
 void cldeform__programs_release(cldeform__program *program)

@@ -23,13 +23,18 @@ typedef struct cldeform__program {
     cl_uint n_kernels;
 } cldeform__program;
 
-/* The program, compiled. Blocking. Variants are told apart by the text of their options: "-DKIND=1 -DNHWC=0".
+/* The program, compiled. Blocking. Variants are told apart by the text of their options: "-DKIND=1 -DNHWC=0". The
+ * language is OpenCL C 1.2 unless they name another with -cl-std.
  * Errors: BUILD_FAILED with the end of the build log, OUT_OF_MEMORY, OPENCL_ERROR. */
 cldeform_status cldeform__program_get(cldeform_context *context, const char *family, const char *options,
                                       cldeform__program **program);
 
 /* A kernel of a built program; NULL if there is none of that name. */
 cldeform__kernel *cldeform__program_kernel(const cldeform__program *program, const char *name);
+
+/* The same; BUILD_FAILED if there is none. */
+cldeform_status cldeform__program_require(const cldeform__program *program, const char *name,
+                                          cldeform__kernel **kernel);
 
 void cldeform__programs_release(cldeform__program *first);
 

@@ -14,11 +14,11 @@
 static const struct row {
     const char *label, *part;
     int cpu;
-    int im2col_group, channel_vector, columns_kib, gemm_clblast, long_index;
+    int im2col_group, channel_vector, col2im, col2im_vector, columns_kib, gemm_clblast, long_index, atomic_form;
 } rows[] = {
-    /* label      part   cpu  im2col_group  channel_vector  columns_kib  gemm_clblast  long_index */
-    {"cpu", "", 1, 64, 8, 8192, 1, 0},
-    {"default", "", -1, 64, 4, 24576, 1, 0},
+    /* im2col_group, channel_vector, col2im, col2im_vector, columns_kib, gemm_clblast, long_index, atomic_form */
+    {"cpu", "", 1, 64, 8, 3, 16, 8192, 1, 0, 0},
+    {"default", "", -1, 64, 4, 2, 1, 24576, 1, 0, 0},
 };
 
 static bool contains(const char *text, const char *part)
@@ -53,7 +53,7 @@ static const char *set_parameter(cldeform__tuning *tuning, const char *name, con
     if (strcmp(name, #parameter) == 0) {                                                                               \
         if (number < (least) || number > (most))                                                                       \
             return "is out of range";                                                                                  \
-        if (strcmp(name, "channel_vector") == 0 && (number & (number - 1)) != 0)                                       \
+        if (strstr(name, "_vector") && (number & (number - 1)) != 0)                                                   \
             return "is not 1, 2, 4, 8 or 16";                                                                          \
         tuning->parameter = (int)number;                                                                               \
         return NULL;                                                                                                   \

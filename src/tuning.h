@@ -8,9 +8,14 @@
 #define CLDEFORM__TUNING_LIST(X)                                                                                       \
     X(im2col_group, 1, 1024, "work-items of a work-group of im2col and of the other element-wise kernels")             \
     X(channel_vector, 1, 16, "channels that im2col moves at once in NHWC: 1, 2, 4, 8 or 16")                           \
+    X(col2im, 0, 3,                                                                                                    \
+      "gradient of the input: 0 scatter by owners of channels, 1 gather, 2 atomic (gather where deterministic is "     \
+      "asked for), 3 scatter where every compute unit has a block of channels, else gather")                           \
+    X(col2im_vector, 1, 16, "channels that col2im adds at once: 1, 2, 4, 8 or 16")                                     \
     X(columns_kib, 1, 1 << 20, "size aimed at for the columns that are in memory at a time, KiB")                      \
     X(gemm_clblast, 0, 1, "1: CLBlast multiplies; 0: the built-in kernel does")                                        \
-    X(long_index, 0, 1, "1: 64-bit indices in kernels even where 32 bits are enough; for tests")
+    X(long_index, 0, 1, "1: 64-bit indices in kernels even where 32 bits are enough; for tests")                       \
+    X(atomic_form, 0, 5, "how kernels add to shared memory: 0: the best that the device has; or a form of atomics.h")
 
 typedef struct cldeform__tuning {
 #define X(name, least, most, what) int name;

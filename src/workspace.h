@@ -6,7 +6,7 @@
 
 #include "arguments.h"
 
-enum { CLDEFORM__MAX_PARTS = 8 };
+enum { CLDEFORM__MAX_PARTS = 24 };
 
 typedef struct cldeform__workspace {
     const cldeform_context *context;

@@ -2,53 +2,79 @@
  * where their folder is there (CLDEFORM_CASES, else shared/cases beside the project). The device and the reference are
  * both held against them: neither is its own judge. */
 #include "cases.h"
-#include "cldeform/cldeform_ref.h"
+#include "gradients.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const tensor_names[TEST_TENSORS] = {"input", "offset", "mask", "weight", "bias", "output"};
 
-/* Puts the case's values in place of the generated ones. */
-static void take_values(const json_t *root, test_conv *conv)
+/* Puts a tensor of root[part] in place of the generated one. */
+static void take_tensor(const json_t *root, const char *part, const char *name, test_conv *conv,
+                        cldeform_tensor_name tensor)
 {
-    for (int i = 0; i < CLDEFORM_OUTPUT; i++) {
-        size_t elements = 0;
-        double *values = test_case_tensor(root, "inputs", tensor_names[i], &elements);
-        assert_int_equal(values != NULL, conv->present[i]);
-        if (!values)
-            continue;
-        assert_int_equal(elements, conv->shape[i].elements);
-        free(conv->values[i]);
-        conv->values[i] = values;
+    size_t elements = 0;
+    double *values = test_case_tensor(root, part, name, &elements);
+    assert_int_equal(values != NULL, conv->present[tensor]);
+    if (!values)
+        return;
+    assert_int_equal(elements, conv->shape[tensor].elements);
+    free(conv->values[tensor]);
+    conv->values[tensor] = values;
+}
+
+static void create_convolution(const json_t *root, const cldeform_conv2d_problem *base, cldeform_dtype dtype,
+                               test_conv *conv)
+{
+    cldeform_conv2d_problem problem = *base;
+    problem.dtype = dtype;
+    test_conv_create(conv, &problem, test_case_size(root, "inputs", "bias", 0) > 0, TEST_EXACT, 1);
+    for (int i = 0; i < CLDEFORM_OUTPUT; i++)
+        take_tensor(root, "inputs", tensor_names[i], conv, (cldeform_tensor_name)i);
+}
+
+/* On the device (NULL: by the reference) into values[CLDEFORM_OUTPUT]. */
+static void find_output(const test_device *on, test_conv *conv)
+{
+    if (!on) {
+        test_conv_reference(conv);
+        return;
     }
+    free(conv->values[CLDEFORM_OUTPUT]);
+    conv->values[CLDEFORM_OUTPUT] = test_conv_run_alone(on, conv, &(test_run){.strided = true});
+}
+
+static test_case_result result_of(const char *name, const double *values, const test_conv *conv,
+                                  cldeform_tensor_name tensor)
+{
+    return (test_case_result){name, values, (size_t)conv->shape[tensor].elements};
+}
+
+static void check_output(const json_t *root, const test_conv *conv)
+{
+    const test_case_result output = result_of("output", conv->values[CLDEFORM_OUTPUT], conv, CLDEFORM_OUTPUT);
+    test_case_compare(root, "expected", "output", &output, 1);
 }
 
 /* On the device in this type, or by the reference (device NULL). */
-static void check_convolution(const json_t *root, const cldeform_conv2d_problem *base, cldeform_dtype dtype,
+static void check_convolution(const json_t *root, const cldeform_conv2d_problem *problem, cldeform_dtype dtype,
                               const test_device *on)
 {
-    cldeform_conv2d_problem problem = *base;
     test_conv conv;
-    size_t elements = 0, bias = 0;
-    double *expected = test_case_tensor(root, "expected", "output", &elements);
-    double *bias_values = test_case_tensor(root, "inputs", "bias", &bias);
-    problem.dtype = dtype;
-    test_conv_create(&conv, &problem, bias_values != NULL, TEST_EXACT, 1);
-    take_values(root, &conv);
-    assert_int_equal(conv.shape[CLDEFORM_OUTPUT].elements, elements);
-    if (on) {
-        double *found = test_conv_run_alone(on, &conv, &(test_run){.strided = true});
-        test_case_compare(root, found, expected, elements);
-        free(found);
-    } else {
-        test_conv_reference(&conv);
-        test_case_compare(root, conv.values[CLDEFORM_OUTPUT], expected, elements);
-    }
+    create_convolution(root, problem, dtype, &conv);
+    find_output(on, &conv);
+    check_output(root, &conv);
+    double *grad_output = test_case_grad_output(root, (size_t)conv.shape[CLDEFORM_OUTPUT].elements);
+    test_case_result results[TEST_GRADIENTS] = {{NULL, NULL, 0}};
+    test_gradients gradients = {{NULL}};
+    if (grad_output)
+        gradients = test_gradients_find(on, &conv, grad_output);
+    for (int i = 0; i < TEST_GRADIENTS; i++)
+        results[i] = result_of(test_gradient_names[i], gradients.values[i], &conv, (cldeform_tensor_name)i);
+    test_case_compare(root, "expected", "grad_", results, TEST_GRADIENTS);
+    test_gradients_free(&gradients);
+    free(grad_output);
     test_conv_destroy(&conv);
-    free(expected);
-    free(bias_values);
 }
 
 /* Cases that must be refused have a tensor of another shape than the problem's. */
@@ -87,8 +113,9 @@ static cl_mem upload(const json_t *root, const char *name, size_t *elements)
     return buffer;
 }
 
-/* Both convolutions on the device: the second takes slices of what the first has written, chained by an event. */
-static void check_pack(const json_t *root, const cldeform_conv2d_problem *problem)
+/* Forward, both convolutions on the device: the second takes slices of what the first has written, chained by an event.
+ */
+static void check_slices(const json_t *root, const cldeform_conv2d_problem *problem)
 {
     cldeform_conv2d_problem predict = *problem, deform = *problem;
     const size_t taps = (size_t)(problem->kernel_h * problem->kernel_w);
@@ -135,10 +162,7 @@ static void check_pack(const json_t *root, const cldeform_conv2d_problem *proble
     assert_cl(clEnqueueReadBuffer(queue, buffers[6], CL_TRUE, 0, output.bytes, stored, 1, &done, NULL));
     for (int64_t i = 0; i < output.elements; i++)
         found[i] = (double)stored[i];
-    double *expected = test_case_tensor(root, "expected", "output", &n);
-    assert_int_equal(n, output.elements);
-    test_case_compare(root, found, expected, n);
-    free(expected);
+    test_case_compare(root, "expected", "output", &(test_case_result){"output", found, (size_t)output.elements}, 1);
     free(stored);
     free(found);
     clReleaseEvent(between);
@@ -148,6 +172,144 @@ static void check_pack(const json_t *root, const cldeform_conv2d_problem *proble
             clReleaseMemObject(buffers[i]);
     cldeform_conv2d_destroy(first);
     cldeform_conv2d_destroy(second);
+}
+
+typedef struct pack {
+    test_conv predict, deform;
+} pack;
+
+static void create_pack(const json_t *root, const cldeform_conv2d_problem *problem, cldeform_dtype dtype, pack *p)
+{
+    cldeform_conv2d_problem predict = *problem, deform = *problem;
+    predict.kind = CLDEFORM_CONV2D_PLAIN;
+    predict.groups = predict.offset_groups = 1;
+    predict.out_channels = test_case_size(root, "inputs", "conv_offset_weight", 0);
+    predict.dtype = deform.dtype = dtype;
+    deform.mask_activation = CLDEFORM_MASK_SIGMOID;
+    test_conv_create(&p->predict, &predict, true, TEST_EXACT, 1);
+    take_tensor(root, "inputs", "input", &p->predict, CLDEFORM_INPUT);
+    take_tensor(root, "inputs", "conv_offset_weight", &p->predict, CLDEFORM_WEIGHT);
+    take_tensor(root, "inputs", "conv_offset_bias", &p->predict, CLDEFORM_BIAS);
+    test_conv_create(&p->deform, &deform, test_case_size(root, "inputs", "bias", 0) > 0, TEST_EXACT, 1);
+    take_tensor(root, "inputs", "input", &p->deform, CLDEFORM_INPUT);
+    take_tensor(root, "inputs", "weight", &p->deform, CLDEFORM_WEIGHT);
+    take_tensor(root, "inputs", "bias", &p->deform, CLDEFORM_BIAS);
+}
+
+/* Copies between what the first convolution writes and what the second reads: an image's offsets, then its logits. */
+static void copy_slices(const pack *p, double *joined, double *offset, double *mask, bool split)
+{
+    const size_t batch = (size_t)p->deform.problem.batch;
+    const size_t offsets = (size_t)p->deform.shape[CLDEFORM_OFFSET].elements / batch;
+    const size_t masks = mask ? (size_t)p->deform.shape[CLDEFORM_MASK].elements / batch : 0;
+    assert_int_equal(batch * (offsets + masks), p->predict.shape[CLDEFORM_OUTPUT].elements);
+    for (size_t n = 0; n < batch; n++) {
+        double *image = joined + n * (offsets + masks);
+        for (size_t e = 0; e < offsets + masks; e++) {
+            double *part = e < offsets ? &offset[n * offsets + e] : &mask[n * masks + e - offsets];
+            if (split)
+                *part = image[e];
+            else
+                image[e] = *part;
+        }
+    }
+}
+
+/* Gradients through both convolutions. deform, predict: of each by itself. */
+static void find_pack_gradients(const test_device *on, const pack *p, const double *grad_output, test_gradients *deform,
+                                test_gradients *predict)
+{
+    const size_t elements = (size_t)p->predict.shape[CLDEFORM_OUTPUT].elements;
+    double *grad_predicted = malloc((elements + 1) * sizeof *grad_predicted);
+    assert_non_null(grad_predicted);
+    *deform = test_gradients_find(on, &p->deform, grad_output);
+    copy_slices(p, grad_predicted, deform->values[CLDEFORM_OFFSET], deform->values[CLDEFORM_MASK], false);
+    *predict = test_gradients_find(on, &p->predict, grad_predicted);
+    free(grad_predicted);
+}
+
+static void check_pack_gradients(const json_t *root, const test_device *on, const pack *p, const double *grad_output)
+{
+    test_gradients deform, predict;
+    find_pack_gradients(on, p, grad_output, &deform, &predict);
+    for (int64_t e = 0; e < p->deform.shape[CLDEFORM_INPUT].elements; e++) /* the input goes into both */
+        deform.values[CLDEFORM_INPUT][e] += predict.values[CLDEFORM_INPUT][e];
+    const test_case_result results[] = {
+        result_of("grad_input", deform.values[CLDEFORM_INPUT], &p->deform, CLDEFORM_INPUT),
+        result_of("grad_weight", deform.values[CLDEFORM_WEIGHT], &p->deform, CLDEFORM_WEIGHT),
+        result_of("grad_bias", deform.values[CLDEFORM_BIAS], &p->deform, CLDEFORM_BIAS),
+        result_of("grad_conv_offset_weight", predict.values[CLDEFORM_WEIGHT], &p->predict, CLDEFORM_WEIGHT),
+        result_of("grad_conv_offset_bias", predict.values[CLDEFORM_BIAS], &p->predict, CLDEFORM_BIAS),
+    };
+    test_case_compare(root, "expected", "grad_", results, sizeof results / sizeof results[0]);
+    test_gradients_free(&deform);
+    test_gradients_free(&predict);
+}
+
+/* What the file's authors derived on the way: the operator's own gradients, by either rule, and the pack's by the other
+ * rule. */
+static void check_derived(const json_t *root, const test_device *on, pack *p, const double *grad_output)
+{
+    const bool masks = p->deform.present[CLDEFORM_MASK];
+    const cldeform_offset_gradient rule = p->deform.problem.offset_gradient;
+    test_conv *op = &p->deform;
+    test_gradients deform, open_deform, open_predict, strict, open;
+    if (!json_object_get(root, "derived"))
+        return;
+    deform = test_gradients_find(on, op, grad_output);
+    op->problem.offset_gradient = CLDEFORM_OFFSET_GRADIENT_OPEN;
+    find_pack_gradients(on, p, grad_output, &open_deform, &open_predict);
+
+    double *logits = op->values[CLDEFORM_MASK]; /* from here on masks as they are */
+    op->values[CLDEFORM_MASK] = NULL;
+    if (masks)
+        take_tensor(root, "derived", "mask", op, CLDEFORM_MASK);
+    op->problem.mask_activation = CLDEFORM_MASK_AS_IS;
+    open = test_gradients_find(on, op, grad_output);
+    op->problem.offset_gradient = CLDEFORM_OFFSET_GRADIENT_STRICT;
+    strict = test_gradients_find(on, op, grad_output);
+    find_output(on, op);
+    check_output(root, op);
+
+    const test_case_result results[] = {
+        result_of("offset", op->values[CLDEFORM_OFFSET], op, CLDEFORM_OFFSET),
+        result_of("mask", op->values[CLDEFORM_MASK], op, CLDEFORM_MASK),
+        result_of("op_grad_input", deform.values[CLDEFORM_INPUT], op, CLDEFORM_INPUT),
+        result_of("op_grad_offset", deform.values[CLDEFORM_OFFSET], op, CLDEFORM_OFFSET),
+        result_of("op_grad_offset_strict", strict.values[CLDEFORM_OFFSET], op, CLDEFORM_OFFSET),
+        result_of("op_grad_offset_open", open.values[CLDEFORM_OFFSET], op, CLDEFORM_OFFSET),
+        result_of("op_grad_mask", strict.values[CLDEFORM_MASK], op, CLDEFORM_MASK),
+        result_of("grad_conv_offset_weight_open", open_predict.values[CLDEFORM_WEIGHT], &p->predict, CLDEFORM_WEIGHT),
+        result_of("grad_conv_offset_bias_open", open_predict.values[CLDEFORM_BIAS], &p->predict, CLDEFORM_BIAS),
+    };
+    test_case_compare(root, "derived", "", results, sizeof results / sizeof results[0]);
+    free(op->values[CLDEFORM_MASK]);
+    op->values[CLDEFORM_MASK] = logits;
+    op->problem.mask_activation = CLDEFORM_MASK_SIGMOID;
+    op->problem.offset_gradient = rule;
+    test_gradients *const all[] = {&deform, &open_deform, &open_predict, &strict, &open};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        test_gradients_free(all[i]);
+}
+
+/* On the device in this type, or by the reference (device NULL). */
+static void check_pack(const json_t *root, const cldeform_conv2d_problem *problem, cldeform_dtype dtype,
+                       const test_device *on)
+{
+    pack p;
+    create_pack(root, problem, dtype, &p);
+    find_output(on, &p.predict);
+    copy_slices(&p, p.predict.values[CLDEFORM_OUTPUT], p.deform.values[CLDEFORM_OFFSET], p.deform.values[CLDEFORM_MASK],
+                true);
+    find_output(on, &p.deform);
+    check_output(root, &p.deform);
+    double *grad_output = test_case_grad_output(root, (size_t)p.deform.shape[CLDEFORM_OUTPUT].elements);
+    assert_non_null(grad_output);
+    check_pack_gradients(root, on, &p, grad_output);
+    check_derived(root, on, &p, grad_output);
+    free(grad_output);
+    test_conv_destroy(&p.predict);
+    test_conv_destroy(&p.deform);
 }
 
 /* ---- one test a file ----------------------------------------------------------------------------------- */
@@ -161,15 +323,18 @@ static void check_case(void **state)
         json_decref(root);
         skip(); /* a border rule of neither kind */
     }
-    if (strstr(test_case_text(root, "op"), "_pack")) {
-        check_pack(root, &problem);
-    } else if (!json_object_get(json_object_get(root, "expected"), "output")) {
+    if (!json_object_get(json_object_get(root, "expected"), "output")) {
         check_refusal(root, &problem);
     } else {
-        check_convolution(root, &problem, CLDEFORM_F64, NULL);
-        check_convolution(root, &problem, CLDEFORM_F32, &device);
+        const bool is_pack = strstr(test_case_text(root, "op"), "_pack") != NULL;
+        if (is_pack)
+            check_slices(root, &problem);
+        void (*check)(const json_t *, const cldeform_conv2d_problem *, cldeform_dtype, const test_device *) =
+            is_pack ? check_pack : check_convolution;
+        check(root, &problem, CLDEFORM_F64, NULL);
+        check(root, &problem, CLDEFORM_F32, &device);
         if (device.fp64)
-            check_convolution(root, &problem, CLDEFORM_F64, &device);
+            check(root, &problem, CLDEFORM_F64, &device);
     }
     json_decref(root);
 }

@@ -113,7 +113,9 @@ static void wrong_enums(void **state)
     INVALID(border, (cldeform_border)2, "is 2");
     INVALID(deterministic, 2, "is 2");
     INVALID(algorithm, (cldeform_algorithm)7, "is 7");
-    INVALID(passes, 0x2, "is 0x2");
+    INVALID(weight_grad_dtype, (cldeform_dtype)4, "is 4");
+    INVALID(offset_gradient, (cldeform_offset_gradient)2, "is 2; it must be 0 to 1");
+    INVALID(passes, 0x800, "is 0x800");
     INVALID(passes, ~(cldeform_passes)0, "is 0xffff");
     INVALID(offset_limit, -1, "is -1; it must be 0 (none) or positive");
     INVALID(offset_limit, (double)NAN, "nan");
@@ -125,6 +127,8 @@ static void sizes_that_overflow(void **state)
     const int64_t beyond = INT64_C(1) << 31;
     REFUSED(batch, beyond, CLDEFORM_LIMIT, "2147483648; it must be at most 2147483647");
     REFUSED(in_channels, beyond, CLDEFORM_LIMIT, "at most");
+    REFUSED(in_channels, (1 << 30) + 2, CLDEFORM_LIMIT, "at most 1073741824");
+    REFUSED(out_channels, (1 << 30) + 2, CLDEFORM_LIMIT, "at most 1073741824");
     REFUSED(in_h, INT64_MAX, CLDEFORM_LIMIT, "at most");
     REFUSED(kernel_w, beyond, CLDEFORM_LIMIT, "at most");
     REFUSED(pad_top, beyond, CLDEFORM_LIMIT, "at most");
@@ -138,7 +142,7 @@ static void sizes_that_overflow(void **state)
     p.in_h = p.in_w = 1000000000; /* planes of 10^18 elements */
     assert_status(cldeform_conv2d_shape(&p, CLDEFORM_OUTPUT, &shape), CLDEFORM_LIMIT, "overflow");
     p = test_small_problem(CLDEFORM_CONV2D_DEFORMABLE);
-    p.batch = p.in_channels = p.out_channels = 2147483646; /* each fits, the product does not */
+    p.batch = 2147483646, p.in_channels = p.out_channels = 1 << 30; /* each fits, the product does not */
     p.offset_groups = 1;
     assert_status(cldeform_conv2d_shape(&p, CLDEFORM_OUTPUT, &shape), CLDEFORM_LIMIT, "overflow");
 }

@@ -189,6 +189,52 @@ static void far_columns(void **state)
     }
 }
 
+/* Equal terms, so that all that is rounded off has one sign for long: the built-in product adds up in blocks. */
+static void long_sums(void **state)
+{
+    (void)state;
+    cldeform_context *context = test_tuned_context(&device, "\"*\" gemm_clblast=0\n");
+    cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+    problem.kind = CLDEFORM_CONV2D_PLAIN;
+    problem.batch = 1, problem.in_channels = 8000, problem.out_channels = 1, problem.in_h = problem.in_w = 2;
+    problem.kernel_h = problem.kernel_w = 1;
+    test_conv conv;
+    test_conv_create(&conv, &problem, false, TEST_EXACT, 3);
+    fill_values(&conv, CLDEFORM_INPUT, 1);
+    fill_values(&conv, CLDEFORM_WEIGHT, (double)1.1f);
+    test_conv_reference(&conv);
+    double *found = test_conv_run_alone(&device, &conv, &(test_run){.context = context});
+    for (int i = 0; i < 4; i++)
+        assert_true(fabs(found[i] - conv.values[CLDEFORM_OUTPUT][i]) <= 4e-6 * conv.values[CLDEFORM_OUTPUT][i]);
+    free(found);
+    test_conv_destroy(&conv);
+    cldeform_context_destroy(context);
+}
+
+/* Offsets of millions of pixels, to a pixel that is there. */
+static void far_offsets(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+    problem.batch = 1, problem.in_channels = 1, problem.out_channels = 1;
+    problem.in_h = 1, problem.in_w = 3000001;
+    problem.kernel_h = problem.kernel_w = 1;
+    problem.stride_w = 3000000;
+    test_conv conv;
+    test_conv_create(&conv, &problem, false, TEST_EXACT, 3);
+    const double to[] = {2000000, -2999999};
+    for (int x = 0; x < 2; x++) {
+        conv.values[CLDEFORM_OFFSET][x] = 0;
+        conv.values[CLDEFORM_OFFSET][2 + x] = to[x];
+        conv.values[CLDEFORM_INPUT][x * 3000000 + (int64_t)to[x]] = 3 + x;
+    }
+    conv.values[CLDEFORM_WEIGHT][0] = 1;
+    test_conv_reference(&conv);
+    assert_true(conv.values[CLDEFORM_OUTPUT][0] == 3 && conv.values[CLDEFORM_OUTPUT][1] == 4);
+    test_conv_check(&device, &conv, &(test_run){0}, true);
+    test_conv_destroy(&conv);
+}
+
 /* The ordinary convolution reads the pixels of its window and no others: a NaN reaches the outputs whose window holds
  * it. */
 static void plain_nan_stays_in_its_window(void **state)
@@ -226,6 +272,8 @@ int main(void)
         cmocka_unit_test(special_values),
         cmocka_unit_test(half_positions),
         cmocka_unit_test(far_columns),
+        cmocka_unit_test(far_offsets),
+        cmocka_unit_test(long_sums),
         cmocka_unit_test(plain_nan_stays_in_its_window),
     };
     return cmocka_run_group_tests(tests, test_open_device, test_close_device);

@@ -1,44 +1,10 @@
 /* Wait lists, events, queues of both kinds, and the trace. */
-#define _POSIX_C_SOURCE 200809L
+#include "events.h"
 #include "fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static bool is_complete(cl_event event)
-{
-    cl_int state = CL_QUEUED;
-    assert_cl(clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL));
-    return state == CL_COMPLETE;
-}
-
-/* Long enough for a small convolution to have run if nothing held it back. */
-static void pause_a_while(void)
-{
-    const struct timespec time = {0, 150 * 1000 * 1000};
-    nanosleep(&time, NULL);
-}
-
-/* Waits for an event for at most some seconds, so that a dead lock is a failure and not a hang. */
-static void wait_for(cl_event event)
-{
-    for (int i = 0; i < 3000 && !is_complete(event); i++) {
-        const struct timespec time = {0, 10 * 1000 * 1000};
-        nanosleep(&time, NULL);
-    }
-    if (!is_complete(event))
-        fail_msg("an event does not complete");
-}
-
-static cl_event create_user_event(void)
-{
-    cl_int error = CL_SUCCESS;
-    cl_event event = clCreateUserEvent(device.cl, &error);
-    assert_int_equal(error, CL_SUCCESS);
-    return event;
-}
 
 static cldeform_conv2d_problem chunked_problem(void)
 {
@@ -55,18 +21,18 @@ static void check_wait_list(cl_command_queue queue)
     const cldeform_conv2d_problem problem = chunked_problem();
     test_fixture f;
     test_fixture_create(&device, device.context, &problem, &f);
-    cl_event wait[2] = {create_user_event(), create_user_event()}, done = NULL;
+    cl_event wait[2] = {test_user_event(), test_user_event()}, done = NULL;
     assert_ok(cldeform_conv2d_forward(f.conv, queue, &f.tensors, &f.workspace, 2, wait, &done));
     assert_cl(clFlush(queue));
-    pause_a_while();
-    assert_false(is_complete(done));
+    test_pause();
+    assert_false(test_is_complete(done));
     assert_true(test_fixture_untouched(&device, &f));
     assert_cl(clSetUserEventStatus(wait[1], CL_COMPLETE));
-    pause_a_while();
-    assert_false(is_complete(done));
+    test_pause();
+    assert_false(test_is_complete(done));
     assert_true(test_fixture_untouched(&device, &f));
     assert_cl(clSetUserEventStatus(wait[0], CL_COMPLETE));
-    wait_for(done);
+    test_wait_for(done);
     test_fixture_expect(&f, device.queue);
     assert_cl(clReleaseEvent(done));
     assert_cl(clReleaseEvent(wait[0]));
@@ -99,18 +65,18 @@ static void check_out_of_order(bool has_bias)
     const cl_uint pattern = 7;
     cl_int error = CL_SUCCESS;
     cl_mem other = clCreateBuffer(device.cl, CL_MEM_READ_WRITE, 64, NULL, &error);
-    cl_event blocked = create_user_event(), before = NULL, done = NULL;
+    cl_event blocked = test_user_event(), before = NULL, done = NULL;
     /* a command that cannot start yet, then the call */
     assert_cl(clEnqueueFillBuffer(device.out_of_order, other, &pattern, 4, 0, 64, 1, &blocked, &before));
     assert_ok(cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, &f.workspace, 0, NULL, &done));
     assert_cl(clFlush(device.out_of_order));
-    wait_for(done);
-    assert_false(is_complete(before));
+    test_wait_for(done);
+    assert_false(test_is_complete(before));
     test_fixture_expect(&f, device.queue);
     assert_cl(clReleaseEvent(done));
 
     /* a call that cannot start yet, then a command, and a second call */
-    cl_event held = create_user_event(), behind = NULL, held_done = NULL;
+    cl_event held = test_user_event(), behind = NULL, held_done = NULL;
     assert_ok(cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, &f.workspace, 1, &held, &held_done));
     assert_cl(clEnqueueFillBuffer(device.out_of_order, other, &pattern, 4, 0, 64, 0, NULL, &behind));
     test_fixture second;
@@ -120,13 +86,13 @@ static void check_out_of_order(bool has_bias)
     assert_ok(
         cldeform_conv2d_forward(second.conv, device.out_of_order, &second.tensors, &second.workspace, 0, NULL, &done));
     assert_cl(clFlush(device.out_of_order));
-    wait_for(behind);
-    wait_for(done);
-    assert_false(is_complete(held_done));
+    test_wait_for(behind);
+    test_wait_for(done);
+    assert_false(test_is_complete(held_done));
     test_fixture_expect(&second, device.queue);
     assert_cl(clSetUserEventStatus(held, CL_COMPLETE));
     assert_cl(clSetUserEventStatus(blocked, CL_COMPLETE));
-    wait_for(held_done);
+    test_wait_for(held_done);
     test_fixture_expect(&f, device.queue);
     assert_cl(clFinish(device.out_of_order));
     cl_event all[] = {blocked, before, done, held, behind, held_done};
@@ -185,7 +151,7 @@ static void calls_chain_by_events(void **state)
         last = done;
     }
     assert_cl(clFlush(queue));
-    wait_for(last);
+    test_wait_for(last);
     assert_cl(clReleaseEvent(last));
     test_fixture_expect(&f, queue);
     test_fixture_destroy(&f);
@@ -200,19 +166,19 @@ static void empty_batches_complete(void **state)
     test_fixture_create(&device, device.context, &problem, &f);
     cl_command_queue const queues[] = {device.queue, device.out_of_order};
     for (int q = 0; q < 2; q++) {
-        cl_event done = NULL, wait = create_user_event();
+        cl_event done = NULL, wait = test_user_event();
         if (queues[q]) {
             assert_ok(cldeform_conv2d_forward(f.conv, queues[q], &f.tensors, NULL, 0, NULL, NULL));
             assert_ok(cldeform_conv2d_forward(f.conv, queues[q], &f.tensors, NULL, 0, NULL, &done));
             assert_cl(clFlush(queues[q]));
-            wait_for(done);
+            test_wait_for(done);
             assert_cl(clReleaseEvent(done));
             assert_ok(cldeform_conv2d_forward(f.conv, queues[q], &f.tensors, NULL, 1, &wait, &done));
             assert_cl(clFlush(queues[q]));
-            pause_a_while();
-            assert_false(is_complete(done));
+            test_pause();
+            assert_false(test_is_complete(done));
             assert_cl(clSetUserEventStatus(wait, CL_COMPLETE));
-            wait_for(done);
+            test_wait_for(done);
             assert_cl(clReleaseEvent(done));
         }
         assert_cl(clReleaseEvent(wait));
@@ -220,18 +186,18 @@ static void empty_batches_complete(void **state)
     /* on an out-of-order queue an empty call does not wait for what came before it */
     if (device.out_of_order) {
         const cl_uint pattern = 7;
-        cl_event blocked = create_user_event(), before = NULL, done = NULL;
+        cl_event blocked = test_user_event(), before = NULL, done = NULL;
         cl_int error = CL_SUCCESS;
         cl_mem other = clCreateBuffer(device.cl, CL_MEM_READ_WRITE, 64, NULL, &error);
         assert_cl(clEnqueueFillBuffer(device.out_of_order, other, &pattern, 4, 0, 64, 1, &blocked, &before));
         assert_ok(cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, NULL, 0, NULL, &done));
-        wait_for(done);
-        assert_false(is_complete(before));
+        test_wait_for(done);
+        assert_false(test_is_complete(before));
         cl_event after = NULL;
         assert_ok(cldeform_conv2d_forward(f.conv, device.out_of_order, &f.tensors, NULL, 1, &done, &after));
         assert_cl(clFlush(device.out_of_order));
-        wait_for(after);
-        assert_false(is_complete(before));
+        test_wait_for(after);
+        assert_false(test_is_complete(before));
         assert_cl(clSetUserEventStatus(blocked, CL_COMPLETE));
         assert_cl(clFinish(device.out_of_order));
         cl_event all[] = {blocked, before, done, after};
@@ -305,14 +271,14 @@ static void trace_has_every_step(void **state)
                                             "gemm",        "gemm",   "gemm", "store"};
         assert_int_equal(n_records, 9);
         assert_cl(clFlush(queue));
-        wait_for(done);
+        test_wait_for(done);
         double gemm_flop = 0;
         for (int i = 0; i < n_records; i++) {
             struct record *r = &records[i];
             assert_string_equal(r->operation, "conv2d_forward");
             assert_string_equal(r->step, steps[i]);
             assert_true(r->call == records[0].call);
-            assert_true(is_complete(r->first) && is_complete(r->last));
+            assert_true(test_is_complete(r->first) && test_is_complete(r->last));
             assert_true(r->bytes > 0);
             assert_true(time_of(r->first, CL_PROFILING_COMMAND_START) <= time_of(r->last, CL_PROFILING_COMMAND_END));
             if (i > 0) /* the chain: each starts after the one before has ended */

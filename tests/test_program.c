@@ -283,6 +283,28 @@ static void kernels_from_a_directory(void **state)
     assert_non_null(strstr(cldeform_last_error(), "-DINDEX=3"));
 }
 
+/* OpenCL C 1.2 unless a program asks for another. */
+static void the_language_is_asked_for(void **state)
+{
+    (void)state;
+    char file[200];
+    cldeform_context *context = NULL;
+    cldeform__program *program = NULL;
+    snprintf(file, sizeof file, "%s/language.cl", directory);
+    FILE *open = fopen(file, "w");
+    assert_non_null(open);
+    fputs("#if __OPENCL_C_VERSION__ != WANTED\n#error another language\n#endif\n__kernel void language(){}\n", open);
+    fclose(open);
+    setenv("CLDEFORM_KERNEL_DIR", directory, 1);
+    assert_ok(cldeform_context_create(device.cl, device.id, NULL, &context));
+    unsetenv("CLDEFORM_KERNEL_DIR");
+    assert_ok(cldeform__program_get(context, "language", "-DWANTED=120", &program));
+    assert_ok(cldeform__program_get(context, "language", "-DWANTED=110 -cl-std=CL1.1", &program));
+    assert_status(cldeform__program_get(context, "language", "-DWANTED=120 -cl-std=CL1.1", &program),
+                  CLDEFORM_BUILD_FAILED, "another language");
+    cldeform_context_destroy(context);
+}
+
 static int open_device(void **state)
 {
     layer = cl_layer_get();
@@ -303,6 +325,7 @@ int main(void)
         TEST(many_contexts_share_a_directory),
         TEST(options_beat_the_environment),
         TEST(kernels_from_a_directory),
+        TEST(the_language_is_asked_for),
     };
     return cmocka_run_group_tests(tests, open_device, test_close_device);
 }

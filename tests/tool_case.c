@@ -131,44 +131,132 @@ void tool_case_write(tool_case *c, uint32_t seed)
     free(output);
 }
 
+static double *widen(const npy_array *array)
+{
+    if (array->rank == 0)
+        return NULL;
+    double *values = calloc(array->elements + 1, sizeof *values);
+    assert_non_null(values);
+    element_to_double(array->dtype, array->data, array->elements, values);
+    return values;
+}
+
+void tool_case_write_gradients(tool_case *c)
+{
+    fault f = {0};
+    double *values[6], *gradients[5] = {NULL};
+    free(make_tensor(c, CASE_GRAD_OUTPUT, "g.npy", 4, c->expected.shape));
+    for (int i = 0; i < 6; i++)
+        values[i] = widen(&c->files[i]);
+    for (int i = 0; i < 5; i++) {
+        const npy_array *of = &c->files[i];
+        if (i == CASE_BIAS)
+            assert_int_equal(npy_create(&c->gradients[i], c->problem.dtype, 1, &c->problem.out_channels, &f), 0);
+        else if (of->rank > 0)
+            assert_int_equal(npy_create(&c->gradients[i], of->dtype, of->rank, of->shape, &f), 0);
+        gradients[i] = widen(&c->gradients[i]);
+    }
+    const cldeform_ref_conv2d_gradients wanted = {
+        .grad_output = values[CASE_GRAD_OUTPUT],
+        .grad_input = gradients[CASE_INPUT],
+        .grad_offset = gradients[CASE_OFFSET],
+        .grad_mask = gradients[CASE_MASK],
+        .grad_weight = gradients[CASE_WEIGHT],
+        .grad_bias = gradients[CASE_BIAS],
+    };
+    assert_int_equal(cldeform_ref_conv2d_backward(&c->problem, values[CASE_INPUT], values[CASE_OFFSET],
+                                                  values[CASE_MASK], values[CASE_WEIGHT], &wanted),
+                     CLDEFORM_OK);
+    for (int i = 0; i < 5; i++) {
+        if (gradients[i])
+            element_from_double(c->gradients[i].dtype, gradients[i], c->gradients[i].elements, c->gradients[i].data);
+        free(gradients[i]);
+    }
+    for (int i = 0; i < 6; i++)
+        free(values[i]);
+}
+
+static const char *const gradient_files[5] = {
+    [CASE_INPUT] = "gi.npy", [CASE_WEIGHT] = "gw.npy", [CASE_OFFSET] = "go.npy",
+    [CASE_MASK] = "gm.npy",  [CASE_BIAS] = "gb.npy",
+};
+
+const char *tool_case_gradient_path(int which)
+{
+    return gradient_files[which];
+}
+
+const char *tool_case_gradient_options(const tool_case *c, unsigned which)
+{
+    static const char *const options[5] = {
+        [CASE_INPUT] = "--grad-input", [CASE_WEIGHT] = "--grad-weight", [CASE_OFFSET] = "--grad-offset",
+        [CASE_MASK] = "--grad-mask",   [CASE_BIAS] = "--grad-bias",
+    };
+    static char text[256];
+    size_t length = (size_t)snprintf(text, sizeof text, "--grad-output g.npy");
+    for (int i = 0; i < 5; i++)
+        if ((which >> i & 1) && c->gradients[i].rank > 0)
+            length += (size_t)snprintf(text + length, sizeof text - length, " %s %s", options[i], gradient_files[i]);
+    return text;
+}
+
 const char *tool_case_options(const tool_case *c)
 {
     static char text[512];
     const cldeform_conv2d_problem *p = &c->problem;
     snprintf(
-        text, sizeof text, "--input i.npy --weight w.npy%s%s%s --stride %d,%d --pad %d,%d,%d,%d --dilation %d,%d%s%s",
+        text, sizeof text, "--input i.npy --weight w.npy%s%s%s --stride %d,%d --pad %d,%d,%d,%d --dilation %d,%d%s%s%s",
         p->kind != CLDEFORM_CONV2D_PLAIN ? " --offset o.npy" : "",
         p->kind == CLDEFORM_CONV2D_MODULATED ? " --mask m.npy" : "", c->bias ? " --bias b.npy" : "", (int)p->stride_h,
         (int)p->stride_w, (int)p->pad_top, (int)p->pad_left, (int)p->pad_bottom, (int)p->pad_right, (int)p->dilation_h,
         (int)p->dilation_w, p->layout == CLDEFORM_NHWC ? " --layout nhwc" : "",
-        p->border == CLDEFORM_BORDER_EDGE ? " --border edge" : "");
+        p->border == CLDEFORM_BORDER_EDGE ? " --border edge" : "",
+        p->offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN ? " --offset-gradient open" : "");
     return text;
 }
 
-void tool_case_assert_output(const tool_case *c, const char *path)
+static void assert_file(const npy_array *expected, const char *path)
 {
     fault f = {0};
     npy_array output = {0};
     if (npy_read(path, &output, &f) != 0)
         fail_msg("%s", f.text);
-    assert_int_equal(output.dtype, c->expected.dtype);
-    assert_int_equal(output.rank, 4);
-    assert_memory_equal(output.shape, c->expected.shape, sizeof output.shape);
-    double *is = calloc(2 * output.elements + 1, sizeof *is), *must = is + output.elements;
-    assert_non_null(is);
-    element_to_double(output.dtype, output.data, output.elements, is);
-    element_to_double(output.dtype, c->expected.data, output.elements, must);
+    assert_int_equal(output.dtype, expected->dtype);
+    assert_int_equal(output.rank, expected->rank);
+    assert_memory_equal(output.shape, expected->shape, sizeof output.shape);
+    double *is = widen(&output), *must = widen(expected);
     for (size_t i = 0; i < output.elements; i++)
         if (is[i] < must[i] || is[i] > must[i] || is[i] != is[i]) /* equal, but 0 and -0 are too */
             fail_msg("%s: element %zu of %zu is %.17g, expected %.17g", path, i, output.elements, is[i], must[i]);
     free(is);
+    free(must);
     npy_free(&output);
     assert_int_equal(remove(path), 0);
+}
+
+void tool_case_assert_output(const tool_case *c, const char *path)
+{
+    assert_file(&c->expected, path);
+}
+
+void tool_case_assert_gradients(const tool_case *c, unsigned which)
+{
+    for (int i = 0; i < 5; i++) {
+        if ((which >> i & 1) && c->gradients[i].rank > 0) {
+            assert_file(&c->gradients[i], gradient_files[i]);
+            continue;
+        }
+        FILE *stream = fopen(gradient_files[i], "rb");
+        if (stream)
+            fail_msg("%s was written and not asked for", gradient_files[i]);
+    }
 }
 
 void tool_case_free(tool_case *c)
 {
     for (size_t i = 0; i < sizeof c->files / sizeof *c->files; i++)
         npy_free(&c->files[i]);
+    for (size_t i = 0; i < sizeof c->gradients / sizeof *c->gradients; i++)
+        npy_free(&c->gradients[i]);
     npy_free(&c->expected);
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Makes tests/golden/*.json: small deform_conv2d forward cases computed by torchvision in float64.
+"""Makes tests/golden/*.json: small deform_conv2d cases, forward and all gradients, computed by torchvision in float64.
 
 Needs Debian's python3-torchvision. Running it again gives the same bytes: every input is a multiple of a
 power of two (value 1/64, mask 1/16, offset 1/1024), so that every product and sum is exact in float64 in any order.
-The script holds torchvision to that: a direct sum over the definition must give the same bits.
+The script holds torchvision to that: direct sums over the definition must give the same bits. Gradients are then
+written with seven digits, which keeps the files small and is a hundred times what the tolerance asks for.
 """
 
 import argparse
@@ -112,33 +113,52 @@ def make_inputs(rng, c):
     return inputs
 
 
-def torchvision_output(c, inputs):
+def make_grad_output(rng, c):
+    return multiples(rng, (c["batch"], c["channels"][1], *output_size(c)), 64, -1, 1)
+
+
+def torchvision_results(c, inputs, grad_output):
+    """The output, and the gradient of every input."""
     top, left, bottom, right = c["pad"]
-    tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
+    leaves = {name: torch.from_numpy(value).requires_grad_() for name, value in inputs.items()}
+    tensors = dict(leaves)
     padding = (top, left)
     if (top, left) != (bottom, right):
-        # torchvision pads both sides alike. Zeros round the image change nothing: samples fade to zero there anyway.
+        # torchvision pads both sides alike. Zeros round the image change nothing: samples fade to zero there anyway,
+        # and its rule for offset gradients is the right-hand slope of the image with zeros all round.
         tensors["input"] = torch.nn.functional.pad(tensors["input"], (left, right, top, bottom))
         padding = (0, 0)
     output = torchvision.ops.deform_conv2d(tensors["input"], tensors["offset"], tensors["weight"], tensors.get("bias"),
                                            c["stride"], padding, c["dilation"], tensors.get("mask"))
-    return output.numpy()
+    output.backward(torch.from_numpy(grad_output))
+    results = {"output": output.detach().numpy()}
+    results.update({f"grad_{name}": leaf.grad.numpy() for name, leaf in leaves.items()})
+    return results
+
+
+def padded(image, row, column):
+    """The pixels (channels) of an image with zeros all round."""
+    height, width = image.shape[1:]
+    inside = 0 <= row < height and 0 <= column < width
+    return image[:, int(row), int(column)] if inside else np.zeros(image.shape[0])
 
 
 def sample(image, y, x):
-    """Bilinear, zero outside; image is (channels, h, w)."""
+    """Bilinear, zero outside, with its right-hand slopes along y and x; image is (channels, h, w). The fourth result is
+    the pixels that it reads, as (row, column, weight)."""
+    y0, x0 = math.floor(y), math.floor(x)
+    v = {(i, j): padded(image, y0 + i, x0 + j) for i, j in itertools.product((0, 1), (0, 1))}
+    across_y, across_x = (1 - (y - y0), y - y0), (1 - (x - x0), x - x0)
+    value = sum(across_y[i] * across_x[j] * v[i, j] for i, j in v)
+    slope_y = sum(across_x[j] * (v[1, j] - v[0, j]) for j in (0, 1))
+    slope_x = sum(across_y[i] * (v[i, 1] - v[i, 0]) for i in (0, 1))
     height, width = image.shape[1:]
-    value = np.zeros(image.shape[0])
-    if -1 < y < height and -1 < x < width:
-        y0, x0 = math.floor(y), math.floor(x)
-        for yi, xi in itertools.product((y0, y0 + 1), (x0, x0 + 1)):
-            if 0 <= yi < height and 0 <= xi < width:
-                value += image[:, yi, xi] * ((1 - abs(y - yi)) * (1 - abs(x - xi)))
-    return value
+    pixels = [(y0 + i, x0 + j, across_y[i] * across_x[j]) for i, j in v if 0 <= y0 + i < height and 0 <= x0 + j < width]
+    return value, slope_y, slope_x, pixels
 
 
-def direct_output(c, inputs):
-    """The definition, as written."""
+def direct_results(c, inputs, grad_output):
+    """The definition, as written: the output and the gradients, by the rule `open`."""
     (in_channels, out_channels), (out_h, out_w), (kernel_h, kernel_w) = c["channels"], output_size(c), c["kernel"]
     taps, groups, offset_groups = kernel_h * kernel_w, c["groups"], c["offset_groups"]
     offset = inputs["offset"].reshape(c["batch"], offset_groups, taps, 2, out_h, out_w)
@@ -146,35 +166,58 @@ def direct_output(c, inputs):
     mask = mask.reshape(c["batch"], offset_groups, taps, out_h, out_w)
     weight = inputs["weight"].reshape(groups, out_channels // groups, in_channels // groups, taps)
     output = np.zeros((c["batch"], out_channels, out_h, out_w))
+    grad_input, grad_weight = np.zeros_like(inputs["input"]), np.zeros_like(weight)
+    grad_offset, grad_mask = np.zeros_like(offset), np.zeros_like(mask)
     for n, y, x in itertools.product(range(c["batch"]), range(out_h), range(out_w)):
         columns = np.zeros((in_channels, taps))
+        grad = grad_output[n, :, y, x].reshape(groups, -1)
+        grad_columns = np.einsum("goik,go->gik", weight, grad).reshape(in_channels, taps)
         for g, k in itertools.product(range(offset_groups), range(taps)):
             channels = slice(g * in_channels // offset_groups, (g + 1) * in_channels // offset_groups)
             sy = grid_position(c, 0, k // kernel_w, y) + offset[n, g, k, 0, y, x]
             sx = grid_position(c, 1, k % kernel_w, x) + offset[n, g, k, 1, y, x]
-            columns[channels, k] = sample(inputs["input"][n, channels], sy, sx) * mask[n, g, k, y, x]
+            value, slope_y, slope_x, pixels = sample(inputs["input"][n, channels], sy, sx)
+            m, grad_column = mask[n, g, k, y, x], grad_columns[channels, k]
+            columns[channels, k] = value * m
+            grad_offset[n, g, k, :, y, x] = (grad_column @ slope_y) * m, (grad_column @ slope_x) * m
+            grad_mask[n, g, k, y, x] = grad_column @ value
+            for row, column, share in pixels:
+                grad_input[n, channels, row, column] += grad_column * m * share
         columns = columns.reshape(groups, in_channels // groups, taps)
         output[n, :, y, x] = np.einsum("goik,gik->go", weight, columns).reshape(-1)
-    return output + inputs.get("bias", np.zeros(out_channels)).reshape(1, -1, 1, 1)
+        grad_weight += np.einsum("go,gik->goik", grad, columns)
+    results = {"output": output + inputs.get("bias", np.zeros(out_channels)).reshape(1, -1, 1, 1),
+               "grad_input": grad_input, "grad_offset": grad_offset, "grad_mask": grad_mask, "grad_weight": grad_weight,
+               "grad_bias": grad_output.sum((0, 2, 3))}
+    return {name: value.reshape(inputs[name.removeprefix("grad_")].shape) if name != "output" else value
+            for name, value in results.items() if name == "output" or name.removeprefix("grad_") in inputs}
 
 
-def tensor_text(value):
-    data = ", ".join(repr(float(v) + 0.0).removesuffix(".0") for v in value.reshape(-1))  # + 0.0: no minus zero
+def number_text(value, digits):
+    value = float(value) + 0.0  # no minus zero
+    return (repr(value) if digits is None else repr(float(f"{value:.{digits}g}"))).removesuffix(".0")
+
+
+def tensor_text(value, digits=None):
+    data = ", ".join(number_text(v, digits) for v in value.reshape(-1))
     return f'{{"shape": {json.dumps(list(value.shape))}, "data": [{data}]}}'
 
 
 def tensors_text(tensors):
-    return "{\n" + ",\n".join(f'  "{name}": {tensor_text(value)}' for name, value in tensors.items()) + "\n }"
+    return "{\n" + ",\n".join(f'  "{name}": {text}' for name, text in tensors.items()) + "\n }"
 
 
-def case_text(c, inputs, output):
+def case_text(c, inputs, grad_output, results):
     source = {"tool": TOOL, "script": "tools/make_golden.py", "seed": SEED}
     params = {"stride": c["stride"], "pad": c["pad"], "dilation": c["dilation"], "groups": c["groups"],
-              "deform_groups": c["offset_groups"], "boundary": "zero", "pad_order": "top,left,bottom,right",
-              "stride_order": "h,w", "offset_order": "(y,x) interleaved per kernel tap"}
+              "deform_groups": c["offset_groups"], "boundary": "zero", "coordinate_gradient": "open",
+              "pad_order": "top,left,bottom,right", "stride_order": "h,w",
+              "offset_order": "(y,x) interleaved per kernel tap"}
+    given = {name: tensor_text(value) for name, value in {**inputs, "grad_output": grad_output}.items()}
+    expected = {name: tensor_text(value, None if name == "output" else 7) for name, value in results.items()}
     rows = [("id", json.dumps("golden_" + c["name"])), ("kind", '"golden"'), ("op", '"deform_conv2d"'),
             ("source", json.dumps(source)), ("origin", json.dumps(c["note"])), ("params", json.dumps(params)),
-            ("inputs", tensors_text(inputs)), ("expected", tensors_text({"output": output})),
+            ("inputs", tensors_text(given)), ("expected", tensors_text(expected)),
             ("tolerance", json.dumps({"rtol": 1e-5, "atol": 1e-5})),
             ("checked", json.dumps({"model": "direct sum over the definition, exact in float64", "max_abs_err": 0.0}))]
     return "{\n" + ",\n".join(f' "{key}": {text}' for key, text in rows) + "\n}\n"
@@ -187,14 +230,18 @@ def main():
     folder = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
     for index, c in enumerate(CASES):
-        inputs = make_inputs(np.random.RandomState(SEED + index), c)  # RandomState: its stream is frozen
-        output = torchvision_output(c, inputs)
-        assert np.array_equal(output, direct_output(c, inputs)), f"{c['name']}: torchvision and the definition differ"
-        assert np.isfinite(output).all() and np.abs(output).max() > 0.5
-        text = case_text(c, inputs, output)
+        rng = np.random.RandomState(SEED + index)  # RandomState: its stream is frozen
+        inputs = make_inputs(rng, c)
+        grad_output = make_grad_output(rng, c)
+        results, direct = torchvision_results(c, inputs, grad_output), direct_results(c, inputs, grad_output)
+        assert sorted(results) == sorted(direct)
+        for name, value in results.items():
+            assert np.array_equal(value, direct[name]), f"{c['name']}: {name} of torchvision and the definition differ"
+            assert np.isfinite(value).all() and np.abs(value).max() > (0.5 if name == "output" else 1 / 16)
+        text = case_text(c, inputs, grad_output, results)
         json.loads(text, parse_constant=lambda word: (_ for _ in ()).throw(ValueError(word)))
         (folder / f"golden_{c['name']}.json").write_text(text, encoding="ascii")
-        print(f"golden_{c['name']}.json: {len(text)} bytes, output {list(output.shape)}")
+        print(f"golden_{c['name']}.json: {len(text)} bytes, output {list(results['output'].shape)}")
 
 
 if __name__ == "__main__":

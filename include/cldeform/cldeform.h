@@ -1,7 +1,7 @@
 /* cldeform.h: deformable convolution on OpenCL devices, from C.
  *
  * Read it from top to bottom: 1 rules that hold everywhere, 2 status, 3 tensors, 4 context, 5 convolution,
- * 6 measuring and self-test, 7 CLBlast. Problems, their enums and the status codes are in problem.h. */
+ * 6 its parts, 7 measuring and self-test, 8 CLBlast. Problems, their enums and the status codes are in problem.h. */
 #ifndef CLDEFORM_H
 #define CLDEFORM_H
 
@@ -40,7 +40,7 @@ CLDEFORM_API int cldeform_version(void);
  *   Nothing of the call starts before all of `wait` are complete. *done, when done is
  *   not NULL, completes after everything the call enqueued, on in-order and out-of-order queues, also
  *   when there was nothing to do (empty batch). The caller releases it. Its profiling times cover the whole call
- *   from the first START to the last END only through the trace (section 6): an OpenCL event holds the
+ *   from the first START to the last END only through the trace (section 7): an OpenCL event holds the
  *   times of one command.
  *   On an out-of-order queue nothing waits for commands that are not in `wait` (so no empty-list markers).
  *   For CLBlast, which takes no wait list, the context then has in-order queues of its own: as many as calls
@@ -103,7 +103,8 @@ typedef enum cldeform_tensor_name {
     CLDEFORM_MASK = 2,
     CLDEFORM_WEIGHT = 3,
     CLDEFORM_BIAS = 4,
-    CLDEFORM_OUTPUT = 5
+    CLDEFORM_OUTPUT = 5,
+    CLDEFORM_COLUMNS = 6 /* of one image, section 6 */
 } cldeform_tensor_name;
 
 typedef struct cldeform_shape {
@@ -118,7 +119,7 @@ typedef struct cldeform_shape {
 
 typedef struct cldeform_context cldeform_context;
 
-typedef struct cldeform_trace_record cldeform_trace_record; /* section 6 */
+typedef struct cldeform_trace_record cldeform_trace_record; /* section 7 */
 typedef void (*cldeform_trace_function)(const cldeform_trace_record *record, void *user);
 
 typedef struct cldeform_context_options {
@@ -134,7 +135,8 @@ typedef struct cldeform_context_options {
     void *trace_user;
 } cldeform_context_options;
 
-/* One per cl_context and device. options may be NULL. Compiles nothing. Blocking (reads device facts). */
+/* One per cl_context and device. options may be NULL. Compiles nothing: atomic additions, which some devices take for
+ * the gradient of the input, are tried out when the first object needs them. Blocking (reads device facts). */
 CLDEFORM_API cldeform_status cldeform_context_create(cl_context context, cl_device_id device,
                                                      const cldeform_context_options *options, cldeform_context **out);
 CLDEFORM_API void cldeform_context_destroy(cldeform_context *context);
@@ -146,7 +148,8 @@ CLDEFORM_API cldeform_status cldeform_context_describe(const cldeform_context *c
 
 /* ==== 5. Deformable convolution ========================================================================== */
 
-/* Shape of one of the problem's tensors; the way to learn out_h and out_w and to allocate. Pure arithmetic.
+/* Shape of one of the problem's tensors; the way to learn out_h and out_w and to allocate. Gradients have the shapes of
+ * their tensors; those of weight and bias are in weight_grad_dtype, which `bytes` knows nothing of. Pure arithmetic.
  * Errors: INVALID_ARGUMENT (the problem itself, or it has no such tensor), LIMIT (does not fit a size_t). */
 CLDEFORM_API cldeform_status cldeform_conv2d_shape(const cldeform_conv2d_problem *problem, cldeform_tensor_name name,
                                                    cldeform_shape *shape);
@@ -164,7 +167,7 @@ CLDEFORM_API void cldeform_conv2d_destroy(cldeform_conv2d *conv);
  * Blocking. After it no call compiles anything. */
 CLDEFORM_API cldeform_status cldeform_conv2d_warm_up(const cldeform_conv2d *conv, cl_command_queue queue);
 
-/* Workspace for one call that does `passes`.
+/* Workspace for one call that does `passes` (for backward: the gradients asked for together).
  * Any size from *minimum works and gives the same results, to the bit; from *preferred on it is fastest. Both may be 0.
  * Either pointer may be NULL. preferred <= problem.workspace_limit: a smaller limit lowers the minimum too, by cutting
  * an image into smaller pieces, unless problem.deterministic is set. */
@@ -208,6 +211,41 @@ CLDEFORM_API cldeform_status cldeform_conv2d_forward(const cldeform_conv2d *conv
                                                      const cldeform_workspace *workspace, cl_uint n_wait,
                                                      const cl_event *wait, cl_event *done);
 
+typedef struct cldeform_conv2d_gradients {
+    size_t struct_size;
+    cldeform_tensor grad_output;                                                /* in, as output */
+    cldeform_tensor grad_input, grad_offset, grad_mask, grad_weight, grad_bias; /* out, as their tensors; absent: not
+                                                                                   computed */
+    cldeform_passes accumulate; /* GRAD_* bits: add to what is there, instead of overwriting it */
+} cldeform_conv2d_gradients;
+
+/* Gradients of a loss whose gradient with respect to output is grad_output.
+ *
+ *   grad_column[n,c,k,y,x] = sum over o in the group of c of weight[o,c,k] * grad_output[n,o,y,x]
+ *   grad_input[n,c]       += grad_column * mask * bilinear weight, at the up to four pixels that the sample reads
+ *   grad_offset[n,g,k,a]   = sum over c in g of grad_column * mask * dS/da,  a: y, x (problem.offset_gradient)
+ *   grad_mask[n,g,k]       = sum over c in g of grad_column * S, times the derivative of problem.mask_activation
+ *   grad_weight[o,c,k]     = sum over n, y, x of grad_output * mask * S
+ *   grad_bias[o]           = sum over n, y, x of grad_output
+ *
+ * A sample that does not exist (outside the border; NaN, infinite and huge offsets) has zero gradients of offset and
+ * mask and adds nothing to grad_input. At an offset_limit the offset's gradient is that of the offset itself, beyond it
+ * 0. DIFFERS: MXNet's v1 backward keeps a gradient at y == in_h with BORDER_EDGE, where its sample is 0; here it is 0.
+ *
+ * Takes the forward's tensors; bias and output are not looked at, packed_weight is refused: weights change between
+ * steps. What the gradients asked for do not need may be absent: grad_bias needs grad_output alone; grad_weight all but
+ * weight; grad_input all but input. An accumulated F16 gradient is read, summed in fp32 and rounded once per call. An
+ * empty batch gives parameter gradients of 0, or leaves accumulated ones.
+ * Errors: as forward; INVALID_ARGUMENT also where no gradient is asked for, for an accumulate bit whose gradient is
+ * absent, and for grad_mask without MODULATED or grad_offset of PLAIN; NOT_PREPARED for a gradient that is not in
+ * problem.passes.
+ * Source: Dai et al. 2017 (1703.06211) appendix A; Zhu et al. 2018 (1811.11168) section 3.2. */
+CLDEFORM_API cldeform_status cldeform_conv2d_backward(const cldeform_conv2d *conv, cl_command_queue queue,
+                                                      const cldeform_conv2d_tensors *tensors,
+                                                      const cldeform_conv2d_gradients *gradients,
+                                                      const cldeform_workspace *workspace, cl_uint n_wait,
+                                                      const cl_event *wait, cl_event *done);
+
 /* Weights in the order and type that the algorithm reads: for inference, once per model instead of once per call.
  * *bytes may be 0 (the algorithm reads weight as it is: then pass weight).
  * Two objects with the same *format (same context) accept each other's packed weights, whatever the images' sizes. */
@@ -217,7 +255,73 @@ CLDEFORM_API cldeform_status cldeform_conv2d_pack_weight(const cldeform_conv2d *
                                                          const cldeform_tensor *weight, const cldeform_tensor *packed,
                                                          cl_uint n_wait, const cl_event *wait, cl_event *done);
 
-/* ==== 6. Measuring and self-test ========================================================================= */
+/* What users of these operators watch: offsets that explode. One per call, written by the device. */
+typedef struct cldeform_offset_statistics {
+    uint64_t samples;     /* batch * offset_groups * taps * out_h * out_w                                */
+    uint64_t outside;     /* samples that border makes 0, those with NaN and infinite offsets included   */
+    uint64_t nan;         /* offset components that are NaN                                              */
+    uint64_t infinite;    /* ... infinite                                                                */
+    float mean_magnitude; /* mean and largest |component| over the finite ones, in pixels; 0 where there are none,
+                             infinite where an F64 component is beyond FLT_MAX */
+    float max_magnitude;
+} cldeform_offset_statistics;
+
+/* Counts samples and magnitudes of an offset tensor; offset_limit moves samples, not magnitudes.
+ * offset: as tensors.offset of forward. result: a buffer that receives one cldeform_offset_statistics; its offset
+ * is in units of that struct. Needs passes STATISTICS, with which the workspace is asked for. Always deterministic.
+ * Errors: as forward; INVALID_ARGUMENT for PLAIN; UNSUPPORTED where device and host differ in byte order. */
+CLDEFORM_API cldeform_status cldeform_conv2d_offset_statistics(const cldeform_conv2d *conv, cl_command_queue queue,
+                                                               const cldeform_tensor *offset,
+                                                               const cldeform_tensor *result,
+                                                               const cldeform_workspace *workspace, cl_uint n_wait,
+                                                               const cl_event *wait, cl_event *done);
+
+/* ==== 6. Its parts, for callers with their own GEMM ====================================================== *
+ *
+ * All work on images first_image .. first_image + images - 1 of the batch, any number from 0 on; the full tensors are
+ * passed. Columns hold the images of the call, the first at their start, in problem.dtype:
+ *
+ *   NCHW: (images, in_channels*kernel_h*kernel_w, out_h*out_w), row = c*kernel_h*kernel_w + tap, mask included
+ *   NHWC: (images, out_h*out_w, groups*kernel_h*kernel_w*in_channels/groups), order (groups, taps, in_channels/groups)
+ *
+ * so that per image and group one GEMM without transposition gives the output in its layout:
+ *   NCHW: output(O/g x P) = weight(O/g x C/g*K) * columns(C/g*K x P).
+ * The shape of one image's columns is cldeform_conv2d_shape's CLDEFORM_COLUMNS. */
+
+typedef struct cldeform_columns {
+    cl_mem buffer;
+    size_t offset;       /* elements of problem.dtype */
+    size_t row_stride;   /* elements from a row to the next (the GEMM's leading dimension); 0: dense */
+    size_t image_stride; /* elements; 0: rows * row_stride */
+} cldeform_columns;
+
+/* columns = samples of input, times the mask. Reads tensors input, offset, mask; others are not looked at. Pass IM2COL.
+ * Needs no workspace. Errors: as forward. */
+CLDEFORM_API cldeform_status cldeform_conv2d_im2col(const cldeform_conv2d *conv, cl_command_queue queue,
+                                                    const cldeform_conv2d_tensors *tensors, int64_t first_image,
+                                                    int64_t images, const cldeform_columns *columns,
+                                                    const cldeform_workspace *workspace, cl_uint n_wait,
+                                                    const cl_event *wait, cl_event *done);
+
+/* gradients->grad_input, of these images only, from the gradient of the columns; overwritten, or added to with
+ * accumulate GRAD_INPUT. Reads tensors offset and mask. Pass COL2IM. Errors: as backward. */
+CLDEFORM_API cldeform_status cldeform_conv2d_col2im(const cldeform_conv2d *conv, cl_command_queue queue,
+                                                    const cldeform_conv2d_tensors *tensors, int64_t first_image,
+                                                    int64_t images, const cldeform_columns *grad_columns,
+                                                    const cldeform_conv2d_gradients *gradients,
+                                                    const cldeform_workspace *workspace, cl_uint n_wait,
+                                                    const cl_event *wait, cl_event *done);
+
+/* gradients->grad_offset and grad_mask, whichever are present, of these images only, in one pass. Reads tensors input,
+ * offset and mask. Pass COL2OFFSET. Needs no workspace. Errors: as backward. */
+CLDEFORM_API cldeform_status cldeform_conv2d_col2offset(const cldeform_conv2d *conv, cl_command_queue queue,
+                                                        const cldeform_conv2d_tensors *tensors, int64_t first_image,
+                                                        int64_t images, const cldeform_columns *grad_columns,
+                                                        const cldeform_conv2d_gradients *gradients,
+                                                        const cldeform_workspace *workspace, cl_uint n_wait,
+                                                        const cl_event *wait, cl_event *done);
+
+/* ==== 7. Measuring and self-test ========================================================================= */
 
 /* One per command that a call enqueues, in order, on the calling thread, before the call returns. event is valid during
  * the callback (retain it to keep it); read its times after it completes, from a queue with profiling. GEMM steps
@@ -238,7 +342,7 @@ typedef void (*cldeform_selftest_function)(const char *check, cldeform_status st
 CLDEFORM_API cldeform_status cldeform_selftest(cldeform_context *context, cldeform_selftest_function report,
                                                void *user);
 
-/* ==== 7. CLBlast ========================================================================================= *
+/* ==== 8. CLBlast ========================================================================================= *
  *
  * The library multiplies matrices with CLBlast, whose compiled kernels and parameter overrides belong to the process
  * and whose first calls are not safe from several threads. The library takes one process-wide lock round each of its

@@ -25,6 +25,20 @@ CLDEFORM_API cldeform_status cldeform_ref_conv2d_forward(const cldeform_conv2d_p
                                                          const double *offset, const double *mask, const double *weight,
                                                          const double *bias, double *output);
 
+typedef struct cldeform_ref_conv2d_gradients {
+    const double *grad_output;                                              /* as output */
+    double *grad_input, *grad_offset, *grad_mask, *grad_weight, *grad_bias; /* as their tensors; NULL: not computed */
+} cldeform_ref_conv2d_gradients;
+
+/* Gradients, as cldeform_conv2d_backward (cldeform.h) defines them: the derivative of the sum above, term by term.
+ * Every gradient asked for is overwritten. grad_mask NULL unless MODULATED, grad_offset NULL for PLAIN. input and
+ * weight may be NULL where the gradients asked for do not need them, as there; the kind's offset and mask only where
+ * grad_bias alone is asked for. Returns as forward; INVALID_ARGUMENT also where no gradient is asked for. */
+CLDEFORM_API cldeform_status cldeform_ref_conv2d_backward(const cldeform_conv2d_problem *problem, const double *input,
+                                                          const double *offset, const double *mask,
+                                                          const double *weight,
+                                                          const cldeform_ref_conv2d_gradients *gradients);
+
 /* IEEE half, as fp16 tensors store it: the value of the bits, and the bits of the nearest half (ties to even; from
  * 65520 on infinity; NaN stays NaN). */
 CLDEFORM_API double cldeform_ref_half_to_double(uint16_t bits);

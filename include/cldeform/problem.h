@@ -50,10 +50,20 @@ typedef enum cldeform_dtype {
 
 typedef enum cldeform_layout { CLDEFORM_NCHW = 0, CLDEFORM_NHWC = 1 } cldeform_layout;
 
-/* What an object can do and what a query is about: one set of bits. */
+/* What an object can do, what a query is about, which gradients accumulate: one set of bits. */
 typedef uint64_t cldeform_passes; /* 64 bits: no struct ends in padding, where struct_size could not see a new field */
 #define CLDEFORM_FORWARD     ((cldeform_passes)0x001)
+#define CLDEFORM_GRAD_INPUT  ((cldeform_passes)0x002)
+#define CLDEFORM_GRAD_OFFSET ((cldeform_passes)0x004)
+#define CLDEFORM_GRAD_MASK   ((cldeform_passes)0x008)
+#define CLDEFORM_GRAD_WEIGHT ((cldeform_passes)0x010)
+#define CLDEFORM_GRAD_BIAS   ((cldeform_passes)0x020)
+#define CLDEFORM_BACKWARD    ((cldeform_passes)0x03e) /* all gradients; those that the kind lacks are left out */
 #define CLDEFORM_PACK_WEIGHT ((cldeform_passes)0x040)
+#define CLDEFORM_IM2COL      ((cldeform_passes)0x080)
+#define CLDEFORM_COL2IM      ((cldeform_passes)0x100)
+#define CLDEFORM_COL2OFFSET  ((cldeform_passes)0x200)
+#define CLDEFORM_STATISTICS  ((cldeform_passes)0x400)
 
 typedef enum cldeform_conv2d_kind {
     CLDEFORM_CONV2D_DEFORMABLE = 0, /* v1: offset                                                            */
@@ -65,6 +75,12 @@ typedef enum cldeform_border {
     CLDEFORM_BORDER_ZERO = 0, /* samples fade to 0 within one pixel outside: torchvision, mmcv, ONNX, MXNet v2 */
     CLDEFORM_BORDER_EDGE = 1  /* 0 outside [0,H) x [0,W), constant beyond the last centre: MXNet v1, OpenVINO default */
 } cldeform_border;
+
+/* The offset's gradient where the sample has a kink. At whole positions it is the right-hand derivative. */
+typedef enum cldeform_offset_gradient {
+    CLDEFORM_OFFSET_GRADIENT_STRICT = 0, /* 0 wherever the sample is 0 by its position: MXNet, mmcv, Paddle */
+    CLDEFORM_OFFSET_GRADIENT_OPEN = 1    /* right-hand at exactly -1 too: torchvision; not with BORDER_EDGE */
+} cldeform_offset_gradient;
 
 /* Where (group g, tap k, axis a, y, x) of an offset lies within one image; the mask has no axis. */
 typedef enum cldeform_offset_layout {
@@ -91,22 +107,25 @@ typedef struct cldeform_conv2d_problem {
     cldeform_conv2d_kind kind;
     cldeform_passes passes; /* what to prepare; 0: FORWARD */
 
-    int64_t batch; /* no default: 0 is an empty batch, and calls then succeed */
+    int64_t batch; /* no default: 0 is an empty batch; calls then succeed, and parameter gradients are 0 */
     int64_t in_channels, in_h, in_w;
-    int64_t out_channels;
+    int64_t out_channels; /* may be 0 where passes holds nothing but IM2COL, COL2IM, COL2OFFSET and STATISTICS */
     int64_t kernel_h, kernel_w;
     int64_t stride_h, stride_w;     /* 0: 1 */
     int64_t dilation_h, dilation_w; /* 0: 1 */
     int64_t pad_top, pad_left, pad_bottom, pad_right;
     int64_t groups, offset_groups; /* 0: 1 */
 
-    cldeform_dtype dtype;        /* input, weight, bias, output                                  */
-    cldeform_dtype offset_dtype; /* offset, mask; default: dtype                                 */
-    cldeform_layout layout;      /* input, output; not weight, not offset                        */
+    cldeform_dtype dtype;             /* input, weight, bias, output and their gradients but the next two  */
+    cldeform_dtype offset_dtype;      /* offset, mask and their gradients; default: dtype                  */
+    cldeform_dtype weight_grad_dtype; /* grad_weight, grad_bias; default: dtype. F32 with F16 data: master gradients */
+    cldeform_layout layout;           /* input, output and their gradients; not weight, not offset         */
     cldeform_offset_layout offset_layout;
-    cldeform_mask_activation mask_activation; /* of MODULATED; others do not look at it */
-    cldeform_border border;                   /* of DEFORMABLE and MODULATED; PLAIN pads with zeros either way */
-    double offset_limit;                      /* offsets are clamped to [-limit, limit] (NaN stays NaN); 0: no limit */
+    cldeform_mask_activation mask_activation; /* of MODULATED; others do not look at it. grad_mask is with respect to
+                                                 what mask holds                                                      */
+    cldeform_border border;                   /* of DEFORMABLE and MODULATED; PLAIN pads with zeros either way        */
+    cldeform_offset_gradient offset_gradient;
+    double offset_limit; /* offsets are clamped to [-limit, limit] (NaN stays NaN), gradient 0 beyond; 0: no limit */
 
     int32_t deterministic; /* 1: results the same to the bit from run to run, at any workspace size and limit */
     cldeform_algorithm algorithm;

@@ -9,7 +9,9 @@ static cldeform_status check_device(const cldeform_context *context, const cldef
     const struct {
         const char *name;
         cldeform_dtype dtype;
-    } types[] = {{"dtype", problem->dtype}, {"offset_dtype", problem->offset_dtype}};
+    } types[] = {{"dtype", problem->dtype},
+                 {"offset_dtype", problem->offset_dtype},
+                 {"weight_grad_dtype", problem->weight_grad_dtype}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (types[i].dtype == CLDEFORM_F64 && !context->facts.fp64)
             return cldeform__fail(
@@ -39,7 +41,11 @@ cldeform_status cldeform_conv2d_create(cldeform_context *context, const cldeform
     conv->workspace_limit = (size_t)context->facts.max_allocation;
     if (conv->problem.workspace_limit != 0 && conv->problem.workspace_limit < conv->workspace_limit)
         conv->workspace_limit = conv->problem.workspace_limit;
-    TRY(cldeform__conv2d_choose(conv));
+    if (conv->problem.passes & CLDEFORM__ALGORITHM_PASSES)
+        TRY(cldeform__conv2d_choose(conv));
+    TRY(cldeform__parts_prepare(conv));
+    if (conv->problem.passes & CLDEFORM_STATISTICS)
+        TRY(cldeform__conv2d_prepare_statistics(conv));
 done:
     if (status == CLDEFORM_OK)
         *out = conv;
@@ -54,20 +60,44 @@ void cldeform_conv2d_destroy(cldeform_conv2d *conv)
         return;
     if (conv->plan)
         conv->algorithm->free_plan(conv->plan);
+    cldeform__parts_free(conv->parts);
     cldeform__context_release(conv->context);
     free(conv);
 }
 
-/* passes asked about must be of those prepared. */
+/* passes asked about must be of those prepared, but for those that the kind lacks. */
 static cldeform_status check_passes(const cldeform_conv2d *conv, cldeform_passes passes)
 {
     if (!conv)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "conv is NULL");
-    if (passes == 0 || (passes & ~conv->problem.passes))
+    if (passes == 0 || (passes & ~(conv->problem.passes | cldeform__conv2d_lacks(&conv->problem))))
         return cldeform__fail(passes == 0 ? CLDEFORM_INVALID_ARGUMENT : CLDEFORM_NOT_PREPARED,
                               "passes is 0x%llx; it must be of those that the object was created with, 0x%llx",
                               (unsigned long long)passes, (unsigned long long)conv->problem.passes);
     return CLDEFORM_OK;
+}
+
+/* The largest of the passes' own: a call does one of forward, backward, a part, statistics. */
+static void find_workspace(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum, size_t *preferred)
+{
+    size_t least = 0, most = 0;
+    *minimum = *preferred = 0;
+    if (conv->algorithm && (passes & CLDEFORM__ALGORITHM_PASSES))
+        conv->algorithm->workspace(conv, passes & conv->problem.passes, minimum, preferred);
+    if (conv->parts && (passes & CLDEFORM__PART_PASSES))
+        cldeform__parts_workspace(conv, passes & conv->problem.passes, &least, &most);
+    if ((passes & conv->problem.passes & CLDEFORM_STATISTICS) && conv->statistics.workspace > least)
+        least = conv->statistics.workspace;
+    if (least > most)
+        most = least;
+    *minimum = least > *minimum ? least : *minimum;
+    *preferred = most > *preferred ? most : *preferred;
+}
+
+static bool are_deterministic(const cldeform_conv2d *conv, cldeform_passes passes)
+{
+    return (!conv->algorithm || conv->algorithm->is_deterministic(conv, passes)) &&
+           (!conv->parts || cldeform__parts_are_deterministic(conv, passes));
 }
 
 cldeform_status cldeform_conv2d_workspace_size(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum,
@@ -77,8 +107,7 @@ cldeform_status cldeform_conv2d_workspace_size(const cldeform_conv2d *conv, clde
     const cldeform_status status = check_passes(conv, passes);
     if (status != CLDEFORM_OK)
         return status;
-    if (passes & CLDEFORM_FORWARD)
-        conv->algorithm->workspace(conv, passes, &least, &most);
+    find_workspace(conv, passes, &least, &most);
     if (minimum)
         *minimum = least;
     if (preferred)
@@ -94,7 +123,7 @@ cldeform_status cldeform_conv2d_is_deterministic(const cldeform_conv2d *conv, cl
         return status;
     if (!deterministic)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "deterministic is NULL");
-    *deterministic = conv->algorithm->is_deterministic(conv, passes);
+    *deterministic = are_deterministic(conv, passes & conv->problem.passes);
     return CLDEFORM_OK;
 }
 
@@ -124,19 +153,22 @@ cldeform_status cldeform_conv2d_describe(const cldeform_conv2d *conv, char *out,
     /* in whole numbers: the decimal point of printf depends on the program's locale */
     const unsigned long long flop = (unsigned long long)cldeform__conv2d_flop(&conv->problem, &conv->sizes);
     cldeform__text text = {0};
-    conv->algorithm->workspace(conv, conv->problem.passes, &minimum, &preferred);
+    find_workspace(conv, conv->problem.passes, &minimum, &preferred);
     cldeform__text_add(&text, "{\"operation\":\"conv2d\",\"kind\":\"%s\",\"device\":", kinds[conv->problem.kind]);
     cldeform__text_add_json(&text, conv->context->facts.name);
-    cldeform__text_add(&text, ",\"algorithm\":\"%s\",\"reason\":", conv->algorithm->name);
-    cldeform__text_add_json(&text, conv->reason);
+    cldeform__text_add(&text, ",\"algorithm\":");
+    cldeform__text_add_json(&text, conv->algorithm ? conv->algorithm->name : NULL);
+    cldeform__text_add(&text, ",\"reason\":");
+    cldeform__text_add_json(&text, conv->algorithm ? conv->reason : "no pass of the object needs one");
     cldeform__text_add(&text,
                        ",\"dtype\":\"%s\",\"offset_dtype\":\"%s\",\"workspace_bytes\":%zu,\"workspace_minimum\":%zu,"
                        "\"workspace_limit\":%zu,\"gflop\":%llu.%09llu,\"deterministic\":%s,\"tuning\":",
                        cldeform__dtype_name(conv->problem.dtype), cldeform__dtype_name(conv->problem.offset_dtype),
                        preferred, minimum, conv->workspace_limit, flop / 1000000000, flop % 1000000000,
-                       conv->algorithm->is_deterministic(conv, conv->problem.passes) ? "true" : "false");
+                       are_deterministic(conv, conv->problem.passes) ? "true" : "false");
     cldeform__text_add_json(&text, conv->context->tuning.source);
-    conv->algorithm->describe(conv, &text);
+    if (conv->algorithm)
+        conv->algorithm->describe(conv, &text);
     cldeform__text_add(&text, "}");
     return cldeform__text_give(&text, out, capacity, needed);
 }

@@ -2,82 +2,22 @@
 #include "im2col.h"
 
 #include "../disk_cache.h"
+#include "../geometry.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 /* ---- steps --------------------------------------------------------------------------------------------- */
 
-/* One slab of the images of a chunk. */
-typedef struct im2col_slab {
-    int64_t first_image, images, first_pixel, pixels;
-} im2col_slab;
-
-static cl_ulong2 place_of(const cldeform__operand *operand, int64_t first_image)
-{
-    return (cl_ulong2){{operand->start + (cl_ulong)first_image * operand->stride, operand->stride}};
-}
-
-static cldeform_status enqueue_im2col(const cldeform_conv2d *conv, cldeform__call *call, const im2col_slab *slab,
-                                      const cldeform__conv2d_operands *operands, cl_mem columns)
-{
-    const im2col_plan *plan = conv->plan;
-    const cldeform_conv2d_problem *problem = &conv->problem;
-    const cl_int first_pixel = (cl_int)slab->first_pixel, pixels = (cl_int)slab->pixels;
-    const cl_ulong2 input_place = place_of(&operands->input, slab->first_image);
-    const cl_ulong2 offset_place = place_of(&operands->offset, slab->first_image);
-    const cl_ulong2 mask_place = place_of(&operands->mask, slab->first_image);
-    const cl_double limit = problem->offset_limit > 0 ? problem->offset_limit : INFINITY;
-    const cl_float limit_float = (cl_float)limit;
-    cldeform__argument arguments[12];
-    cl_uint n = 0;
-#define ADD(variable) arguments[n++] = (cldeform__argument)ARGUMENT(variable)
-    ADD(plan->geometry);
-    ADD(first_pixel);
-    ADD(pixels);
-    ADD(operands->input.buffer);
-    ADD(input_place);
-    if (cldeform__conv2d_has_offset(problem)) {
-        ADD(operands->offset.buffer);
-        ADD(offset_place);
-        if (problem->dtype == CLDEFORM_F64)
-            ADD(limit);
-        else
-            ADD(limit_float);
-    }
-    if (cldeform__conv2d_has_mask(problem)) {
-        ADD(operands->mask.buffer);
-        ADD(mask_place);
-    }
-    ADD(columns);
-#undef ADD
-    const double samples = (double)slab->images * (double)slab->pixels * (double)plan->rows;
-    const double offsets =
-        (double)slab->images * (double)slab->pixels * (double)(conv->sizes.offset_planes + conv->sizes.mask_planes);
-    const cldeform__launch launch = {
-        .step = "im2col",
-        .kernel = plan->im2col,
-        .arguments = arguments,
-        .n_arguments = n,
-        .items = {(size_t)pixels, (size_t)(conv->sizes.taps * problem->offset_groups), (size_t)slab->images},
-        .group = (size_t)conv->context->tuning.im2col_group,
-        .flop = samples * (problem->kind == CLDEFORM_CONV2D_MODULATED ? 8 : 7),
-        .bytes = samples * (double)plan->real_size + offsets * (double)cldeform__dtype_size(problem->offset_dtype) +
-                 (double)slab->images * (double)conv->sizes.input * (double)cldeform__dtype_size(problem->dtype),
-    };
-    return cldeform__call_launch(call, &launch);
-}
-
-static cldeform_status enqueue_pack(const cldeform_conv2d *conv, cldeform__call *call, const cldeform__operand *weight,
-                                    cldeform__matrix packed)
+cldeform_status cldeform__im2col_pack(const cldeform_conv2d *conv, const cldeform__steps *steps, cldeform__call *call,
+                                      const cldeform__operand *weight, cldeform__matrix packed)
 {
     const im2col_plan *plan = conv->plan;
     const cl_ulong first = weight->start, first_packed = packed.start;
-    const cldeform__argument arguments[] = {ARGUMENT(plan->geometry), ARGUMENT(weight->buffer), ARGUMENT(first),
+    const cldeform__argument arguments[] = {ARGUMENT(steps->geometry), ARGUMENT(weight->buffer), ARGUMENT(first),
                                             ARGUMENT(packed.buffer), ARGUMENT(first_packed)};
     const cldeform__launch launch = {
         .step = "pack_weight",
-        .kernel = plan->pack_weight,
+        .kernel = steps->pack_weight,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
         .items = {(size_t)conv->sizes.weight, 1, 1},
@@ -87,16 +27,16 @@ static cldeform_status enqueue_pack(const cldeform_conv2d *conv, cldeform__call 
     return cldeform__call_launch(call, &launch);
 }
 
-static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call *call, const im2col_slab *slab,
+static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call *call, const cldeform__slab *slab,
                                      const cldeform__conv2d_operands *operands, cl_mem result)
 {
     const im2col_plan *plan = conv->plan;
     const cl_int first_pixel = (cl_int)slab->first_pixel, pixels = (cl_int)slab->pixels;
     const cl_ulong first_bias = operands->bias.start;
-    const cl_ulong2 output_place = place_of(&operands->output, slab->first_image);
+    const cl_ulong2 output_place = cldeform__place_of(&operands->output);
     const size_t outputs = (size_t)conv->problem.out_channels;
     const cldeform__argument arguments[] = {
-        ARGUMENT(plan->geometry),
+        ARGUMENT(plan->steps.geometry),
         ARGUMENT(first_pixel),
         ARGUMENT(pixels),
         ARGUMENT(result),
@@ -108,7 +48,7 @@ static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call
     const double elements = (double)slab->images * (double)slab->pixels * (double)outputs;
     const cldeform__launch launch = {
         .step = "store",
-        .kernel = plan->store,
+        .kernel = plan->steps.store,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
         .items = {(size_t)pixels * outputs, 1, (size_t)slab->images},
@@ -120,9 +60,9 @@ static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call
 }
 
 /* One product for each image of the slab and each group, into the output itself (direct) or the result. */
-static cldeform_status enqueue_products(const cldeform_conv2d *conv, cldeform__call *call, const im2col_slab *slab,
+static cldeform_status enqueue_products(const cldeform_conv2d *conv, cldeform__call *call, const cldeform__slab *slab,
                                         cldeform__matrix weight, const cldeform__operand *output,
-                                        const cl_mem parts[N_PARTS], bool direct)
+                                        const cl_mem parts[FORWARD_PARTS], bool direct)
 {
     const im2col_plan *plan = conv->plan;
     const cldeform_conv2d_problem *problem = &conv->problem;
@@ -138,7 +78,7 @@ static cldeform_status enqueue_products(const cldeform_conv2d *conv, cldeform__c
             cldeform__matrix result = {parts[RESULT], (size_t)image * (size_t)problem->out_channels * pixels};
             if (direct)
                 result = (cldeform__matrix){output->buffer,
-                                            output->start + (size_t)(slab->first_image + image) * output->stride +
+                                            output->start + (size_t)image * output->stride +
                                                 (size_t)slab->first_pixel * (nhwc ? (size_t)problem->out_channels : 1)};
             result.start += group * outputs * (nhwc ? 1 : (size_t)gemm.ldc);
             const cldeform__matrix weights = {weight.buffer, weight.start + group * outputs * depth};
@@ -170,12 +110,12 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
 {
     cldeform_status status;
     const im2col_plan *plan = conv->plan;
-    size_t sizes[N_PARTS];
-    cl_mem parts[N_PARTS] = {NULL};
+    size_t sizes[FORWARD_PARTS];
+    cl_mem parts[FORWARD_PARTS] = {NULL};
     cldeform__matrix weight = {operands->weight.buffer, operands->weight.start};
-    const bool direct = writes_directly(conv, plan, batch, operands);
-    const int64_t images = cldeform__im2col_images_within(
-        conv, plan, plan->preferred_images < batch ? plan->preferred_images : batch, workspace->end - workspace->next);
+    const bool direct = writes_directly(conv, plan, batch, operands), nhwc = conv->problem.layout == CLDEFORM_NHWC;
+    const int64_t images =
+        cldeform__im2col_chunk(conv, plan, CLDEFORM_FORWARD, batch, workspace->end - workspace->next);
     if (!cldeform__im2col_size_parts(conv, plan, images, sizes)) {
         status = cldeform__fail(CLDEFORM_LIMIT, "the workspace's size overflows");
         goto done;
@@ -189,23 +129,25 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
                                 operands->packed_weight.buffer ? "packed_weight" : "weight");
         goto done;
     }
-    for (int i = 0; i < N_PARTS; i++)
+    for (int i = 0; i < FORWARD_PARTS; i++)
         TRY(cldeform__workspace_part(workspace, sizes[i], &parts[i]));
     TRY(cldeform__call_use_scratch(call, parts[COLUMNS]));
     if (packs) {
         weight = (cldeform__matrix){parts[PACKED], 0};
-        TRY(enqueue_pack(conv, call, &operands->weight, weight));
+        TRY(cldeform__im2col_pack(conv, &plan->steps, call, &operands->weight, weight));
     }
 
     for (int64_t image = 0; image < batch; image += images) {
+        const cldeform__conv2d_operands chunk = cldeform__operands_from(operands, image);
         for (int64_t pixel = 0; pixel < conv->sizes.out_plane; pixel += plan->slab_pixels) {
-            const int64_t images_left = batch - image, pixels_left = conv->sizes.out_plane - pixel;
-            const im2col_slab slab = {image, images < images_left ? images : images_left, pixel,
-                                      plan->slab_pixels < pixels_left ? plan->slab_pixels : pixels_left};
-            TRY(enqueue_im2col(conv, call, &slab, operands, parts[COLUMNS]));
-            TRY(enqueue_products(conv, call, &slab, weight, &operands->output, parts, direct));
+            const cldeform__slab slab = {cldeform__at_most(images, batch - image), pixel,
+                                         cldeform__at_most(plan->slab_pixels, conv->sizes.out_plane - pixel)};
+            const cldeform__column_view columns = {parts[COLUMNS], 0, (size_t)(plan->rows * slab.pixels),
+                                                   (size_t)(nhwc ? plan->rows : slab.pixels)};
+            TRY(cldeform__enqueue_im2col(conv, &plan->steps, call, &slab, &chunk, &columns));
+            TRY(enqueue_products(conv, call, &slab, weight, &chunk.output, parts, direct));
             if (!direct)
-                TRY(enqueue_store(conv, call, &slab, operands, parts[RESULT]));
+                TRY(enqueue_store(conv, call, &slab, &chunk, parts[RESULT]));
         }
     }
 done:
@@ -231,29 +173,35 @@ static cldeform_status pack_weight(const cldeform_conv2d *conv, cldeform__call *
                                    const cldeform__operand *packed)
 {
     const im2col_plan *plan = conv->plan;
-    return enqueue_pack(conv, call, weight, (cldeform__matrix){packed->buffer, packed->start / plan->real_size});
+    return cldeform__im2col_pack(conv, &plan->steps, call, weight,
+                                 (cldeform__matrix){packed->buffer, packed->start / plan->real_size});
 }
 
 static bool is_deterministic(const cldeform_conv2d *conv, cldeform_passes passes)
 {
-    (void)conv;
-    (void)passes;
-    return true; /* every sum of the forward pass has one order */
+    const im2col_plan *plan = conv->plan;
+    /* every other sum has one order */
+    return !(passes & CLDEFORM_GRAD_INPUT) || plan->backward.col2im.way != COL2IM_ATOMIC;
 }
 
 static void describe(const cldeform_conv2d *conv, cldeform__text *text)
 {
     const im2col_plan *plan = conv->plan;
+    const cldeform_passes passes = conv->problem.passes;
+    const int64_t images = cldeform__im2col_chunk(conv, plan, passes & CLDEFORM_FORWARD ? CLDEFORM_FORWARD : passes,
+                                                  conv->problem.batch, conv->workspace_limit);
     cldeform__text_add(text,
                        ",\"gemm\":\"%s\",\"gemm_reason\":\"%s\",\"packs_weight\":%s,"
                        "\"slab_pixels\":%lld,\"slabs_per_image\":%lld,\"images_per_chunk\":%lld,\"columns_bytes\":%llu,"
                        "\"kernel_options\":\"%s\"",
                        plan->engine.name, plan->engine.reason,
                        cldeform__im2col_packs_weight(&conv->problem) ? "true" : "false", (long long)plan->slab_pixels,
-                       (long long)plan->slabs, (long long)plan->preferred_images,
-                       (unsigned long long)plan->preferred_images * (unsigned long long)plan->rows *
+                       (long long)plan->slabs, (long long)images,
+                       (unsigned long long)images * (unsigned long long)plan->rows *
                            (unsigned long long)plan->slab_pixels * plan->real_size,
-                       plan->options);
+                       passes & CLDEFORM_FORWARD ? plan->steps.options : plan->backward.steps.options);
+    if (passes & CLDEFORM_GRAD_INPUT)
+        cldeform__col2im_describe(&plan->backward.col2im, text);
 }
 
 const cldeform__conv2d_algorithm cldeform__conv2d_im2col = {
@@ -265,6 +213,7 @@ const cldeform__conv2d_algorithm cldeform__conv2d_im2col = {
     .workspace = cldeform__im2col_workspace,
     .is_deterministic = is_deterministic,
     .forward = forward,
+    .backward = cldeform__im2col_backward,
     .packed_weight = packed_weight,
     .pack_weight = pack_weight,
     .describe = describe,

@@ -2,14 +2,8 @@
 
 #include "../geometry.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static_assert(sizeof(conv2d_geometry) == 20 * sizeof(cl_int), "the struct is the kernels' own, ints without padding");
-
-/* Work-groups that every device launches in the second and third dimension (CUDA's limit; others have more). */
-enum { MOST_GROUPS = 65535 };
 
 bool cldeform__im2col_packs_weight(const cldeform_conv2d_problem *problem)
 {
@@ -20,80 +14,31 @@ const char *cldeform__im2col_refuses(const cldeform_context *context, const clde
                                      const cldeform__conv2d_sizes *sizes)
 {
     int64_t rows;
-    (void)context;
+    const size_t loop_limit = context->facts.loop_limit;
+    if (loop_limit && problem->in_channels / problem->offset_groups > (int64_t)loop_limit / 8)
+        return "the device ends loops before they have gone through so many channels";
     if (!cldeform__multiply(problem->in_channels, sizes->taps, &rows) || rows > INT32_MAX)
         return "im2col needs in_channels * kernel_h * kernel_w below 2^31";
-    if (sizes->taps * problem->offset_groups > MOST_GROUPS)
+    if (sizes->taps * problem->offset_groups > CLDEFORM__MOST_GROUPS)
         return "im2col needs kernel_h * kernel_w * offset_groups of at most 65535";
     if (sizes->weight > INT32_MAX)
         return "im2col needs a weight of fewer than 2^31 elements";
     return NULL;
 }
 
-static void set_geometry(const cldeform_conv2d *conv, conv2d_geometry *geometry)
+static cldeform_status find_kernels(const cldeform_conv2d *conv, im2col_plan *plan)
 {
-    const cldeform_conv2d_problem *p = &conv->problem;
-    const cl_int taps = (cl_int)conv->sizes.taps;
-    *geometry = (conv2d_geometry){
-        .in_channels = (cl_int)p->in_channels,
-        .in_h = (cl_int)p->in_h,
-        .in_w = (cl_int)p->in_w,
-        .out_channels = (cl_int)p->out_channels,
-        .out_h = (cl_int)conv->sizes.out_h,
-        .out_w = (cl_int)conv->sizes.out_w,
-        .kernel_h = (cl_int)p->kernel_h,
-        .kernel_w = (cl_int)p->kernel_w,
-        .stride_h = (cl_int)p->stride_h,
-        .stride_w = (cl_int)p->stride_w,
-        .dilation_h = (cl_int)p->dilation_h,
-        .dilation_w = (cl_int)p->dilation_w,
-        .pad_top = (cl_int)p->pad_top,
-        .pad_left = (cl_int)p->pad_left,
-        .groups = (cl_int)p->groups,
-        .offset_groups = (cl_int)p->offset_groups,
-        .offset_last = p->offset_layout == CLDEFORM_OFFSET_YX_LAST,
-        .offset_tap_step = p->offset_layout == CLDEFORM_OFFSET_PLANAR ? 1 : 2,
-        .offset_y_channel = p->offset_layout == CLDEFORM_OFFSET_XY ? 1 : 0,
-        .offset_x_channel = p->offset_layout == CLDEFORM_OFFSET_XY       ? 0
-                            : p->offset_layout == CLDEFORM_OFFSET_PLANAR ? taps
-                                                                         : 1,
-    };
-}
-
-static bool uses_long_index(const cldeform_conv2d *conv)
-{
-    return conv->context->tuning.long_index || cldeform__needs_long_index(conv->sizes.input) ||
-           cldeform__needs_long_index(conv->sizes.offset) || cldeform__needs_long_index(conv->sizes.output);
-}
-
-static int bits(cldeform_dtype dtype)
-{
-    return (int)cldeform__dtype_size(dtype) * 8;
-}
-
-/* What does not matter to the kernels of a problem has one value, so that problems share them. */
-static cldeform_status find_kernels(cldeform_conv2d *conv, im2col_plan *plan)
-{
+    cldeform_status status = CLDEFORM_OK;
     const cldeform_conv2d_problem *problem = &conv->problem;
-    const bool offset = cldeform__conv2d_has_offset(problem), nhwc = problem->layout == CLDEFORM_NHWC;
-    cldeform__program *program = NULL;
-    snprintf(plan->options, sizeof plan->options,
-             "-DDATA_BITS=%d -DOFFSET_BITS=%d -DINDEX_BITS=%d -DKIND=%d -DNHWC=%d -DBORDER_EDGE=%d -DMASK_SIGMOID=%d "
-             "-DVECTOR=%d",
-             bits(problem->dtype), bits(offset ? problem->offset_dtype : problem->dtype),
-             uses_long_index(conv) ? 64 : 32, (int)problem->kind, nhwc,
-             offset && problem->border == CLDEFORM_BORDER_EDGE,
-             cldeform__conv2d_has_mask(problem) ? (int)problem->mask_activation : 0,
-             nhwc ? conv->context->tuning.channel_vector : 1);
-    const cldeform_status status = cldeform__program_get(conv->context, "conv2d_im2col", plan->options, &program);
-    if (status != CLDEFORM_OK)
-        return status;
-    plan->im2col = cldeform__program_kernel(program, "conv2d_im2col");
-    plan->pack_weight = cldeform__program_kernel(program, "conv2d_pack_weight");
-    plan->store = cldeform__program_kernel(program, "conv2d_store");
-    if (!plan->im2col || !plan->pack_weight || !plan->store)
-        return cldeform__fail(CLDEFORM_BUILD_FAILED, "conv2d_im2col.cl lacks a kernel");
-    return cldeform__gemm_prepare(conv->context, problem->dtype == CLDEFORM_F64, &plan->engine);
+    const cldeform__step_form form = {
+        .nhwc = problem->layout == CLDEFORM_NHWC, .columns = cldeform__real_dtype(problem->dtype), .im2col = true};
+    if (problem->passes & (CLDEFORM_FORWARD | CLDEFORM_PACK_WEIGHT))
+        TRY(cldeform__steps_prepare(conv, &form, &plan->steps));
+    if (problem->passes & CLDEFORM_BACKWARD)
+        TRY(cldeform__im2col_prepare_backward(conv, plan));
+    TRY(cldeform__gemm_prepare(conv->context, problem->dtype == CLDEFORM_F64, &plan->engine));
+done:
+    return status;
 }
 
 cldeform__gemm cldeform__im2col_gemm(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t pixels, bool direct)
@@ -111,13 +56,13 @@ cldeform__gemm cldeform__im2col_gemm(const cldeform_conv2d *conv, const im2col_p
                             .ldc = direct ? conv->sizes.out_plane : pixels};
 }
 
-static int64_t last_slab_pixels(const cldeform_conv2d *conv, const im2col_plan *plan)
+int64_t cldeform__im2col_last_slab(const cldeform_conv2d *conv, const im2col_plan *plan)
 {
     return conv->sizes.out_plane - (plan->slabs - 1) * plan->slab_pixels;
 }
 
 bool cldeform__im2col_size_parts(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t images,
-                                 size_t parts[N_PARTS])
+                                 size_t parts[FORWARD_PARTS])
 {
     const int64_t columns[] = {images, plan->rows, plan->slab_pixels};
     const int64_t result[] = {images, conv->problem.out_channels, plan->slab_pixels};
@@ -131,15 +76,44 @@ bool cldeform__im2col_size_parts(const cldeform_conv2d *conv, const im2col_plan 
             cldeform__bytes(conv->sizes.weight, plan->real_size, &parts[PACKED]));
 }
 
-/* Workspace for chunks of `images`; SIZE_MAX where it overflows or the product could not address the columns. */
-static size_t workspace_of(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t images)
+/* Workspace of one pass, FORWARD or GRAD_* bits, for chunks of `images`; SIZE_MAX where it overflows or the products
+ * could not address the columns. */
+static size_t workspace_of(const cldeform_conv2d *conv, const im2col_plan *plan, cldeform_passes passes, int64_t images)
 {
-    size_t parts[N_PARTS], bytes = SIZE_MAX;
-    if (!cldeform__im2col_size_parts(conv, plan, images, parts) || parts[COLUMNS] / plan->real_size > INT32_MAX ||
-        parts[RESULT] / plan->real_size > INT32_MAX ||
-        !cldeform__workspace_bytes(conv->context, parts, N_PARTS, &bytes))
+    size_t parts[BACKWARD_PARTS], bytes = SIZE_MAX;
+    const bool forward = (passes & CLDEFORM_FORWARD) != 0;
+    const size_t most = (size_t)INT32_MAX * plan->real_size;
+    if (!(forward ? cldeform__im2col_size_parts(conv, plan, images, parts)
+                  : cldeform__im2col_size_backward(conv, plan, passes, images, parts)))
+        return SIZE_MAX;
+    if (forward ? parts[COLUMNS] > most || parts[RESULT] > most
+                : parts[BACK_COLUMNS] > most || parts[BACK_GRAD_OUTPUT] > most)
+        return SIZE_MAX;
+    if (!cldeform__workspace_bytes(conv->context, parts, forward ? FORWARD_PARTS : BACKWARD_PARTS, &bytes))
         return SIZE_MAX;
     return bytes;
+}
+
+/* The passes that have a workspace of their own each: forward, and all gradients together. */
+static int split(cldeform_passes passes, cldeform_passes each[2])
+{
+    int n = 0;
+    if (passes & CLDEFORM_FORWARD)
+        each[n++] = CLDEFORM_FORWARD;
+    if (passes & CLDEFORM_BACKWARD)
+        each[n++] = passes & CLDEFORM_BACKWARD;
+    return n;
+}
+
+static size_t minimum_of(const cldeform_conv2d *conv, const im2col_plan *plan, cldeform_passes passes)
+{
+    cldeform_passes each[2];
+    size_t minimum = 0;
+    for (int i = split(passes, each) - 1; i >= 0; i--) {
+        const size_t bytes = workspace_of(conv, plan, each[i], 1);
+        minimum = bytes > minimum ? bytes : minimum;
+    }
+    return minimum;
 }
 
 /* Divides the image evenly into slabs of at most `most` pixels and sizes what depends on it. */
@@ -151,7 +125,7 @@ static cldeform_status set_slab(const cldeform_conv2d *conv, im2col_plan *plan, 
     plan->slab_pixels = cldeform__divide_up(plane, plan->slabs);
     plan->slabs = cldeform__divide_up(plane, plan->slab_pixels);
     plan->scratch = 0;
-    const int64_t pixels[] = {plan->slab_pixels, last_slab_pixels(conv, plan)};
+    const int64_t pixels[] = {plan->slab_pixels, cldeform__im2col_last_slab(conv, plan)};
     for (int i = 0; i < 2; i++) {
         size_t scratch = 0;
         const cldeform__gemm gemm = cldeform__im2col_gemm(conv, plan, pixels[i], true);
@@ -159,17 +133,30 @@ static cldeform_status set_slab(const cldeform_conv2d *conv, im2col_plan *plan, 
         if (scratch > plan->scratch)
             plan->scratch = scratch;
     }
-    plan->minimum = workspace_of(conv, plan, 1);
+    if (conv->problem.passes & CLDEFORM_BACKWARD)
+        TRY(cldeform__im2col_size_backward_scratch(conv, plan));
 done:
     return status;
 }
 
-int64_t cldeform__im2col_images_within(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t most, size_t bytes)
+static int64_t target_bytes(const cldeform_conv2d *conv)
 {
-    int64_t least = 1;
+    return (int64_t)conv->context->tuning.columns_kib * 1024;
+}
+
+int64_t cldeform__im2col_chunk(const cldeform_conv2d *conv, const im2col_plan *plan, cldeform_passes passes,
+                               int64_t batch, size_t bytes)
+{
+    const int64_t slab_bytes = plan->rows * (int64_t)plan->real_size * plan->slab_pixels;
+    int64_t least = 1, most = target_bytes(conv) / slab_bytes;
+    if (!(passes & CLDEFORM_FORWARD) && plan->slabs > 1)
+        most = 1; /* sums over slabs go from image to image, in whatever chunks */
+    most = cldeform__at_most(most, cldeform__at_most(batch, CLDEFORM__MOST_GROUPS));
+    if (conv->context->facts.loop_limit) /* one work-item adds up the bias of a chunk */
+        most = cldeform__at_most(most, (int64_t)conv->context->facts.loop_limit / 8);
     while (least < most) { /* workspace_of grows with the images */
         const int64_t middle = least + (most - least + 1) / 2;
-        if (workspace_of(conv, plan, middle) <= bytes)
+        if (workspace_of(conv, plan, passes, middle) <= bytes)
             least = middle;
         else
             most = middle - 1;
@@ -180,35 +167,29 @@ int64_t cldeform__im2col_images_within(const cldeform_conv2d *conv, const im2col
 static cldeform_status choose_slab(const cldeform_conv2d *conv, im2col_plan *plan)
 {
     cldeform_status status;
-    const int64_t target = (int64_t)conv->context->tuning.columns_kib * 1024;
-    const int64_t pixel_bytes = plan->rows * (int64_t)plan->real_size;
-    int64_t most = target / pixel_bytes;
-    if (most > MOST_GROUPS) /* pixels are rows of the product in NHWC, and the built-in one launches them so */
-        most = MOST_GROUPS;
+    const cldeform_passes passes = conv->problem.passes;
+    int64_t most = target_bytes(conv) / (plan->rows * (int64_t)plan->real_size);
+    if (most >
+        CLDEFORM__MOST_GROUPS) /* pixels are rows of the product in NHWC, and the built-in one launches them so */
+        most = CLDEFORM__MOST_GROUPS;
     most = most < 1 ? 1 : most > conv->sizes.out_plane ? conv->sizes.out_plane : most;
     TRY(set_slab(conv, plan, most));
     /* Slabs of other sizes may round their products otherwise: with deterministic set, only the device's own limit
      * makes them smaller, not the caller's. */
     const size_t device_limit = (size_t)conv->context->facts.max_allocation;
     const size_t limit = conv->problem.deterministic ? device_limit : conv->workspace_limit;
-    while (plan->minimum > limit && plan->slab_pixels > 1)
+    while (minimum_of(conv, plan, passes) > limit && plan->slab_pixels > 1)
         TRY(set_slab(conv, plan, plan->slab_pixels / 2));
-    if (plan->minimum == SIZE_MAX) {
+    const size_t minimum = minimum_of(conv, plan, passes);
+    if (minimum == SIZE_MAX) {
         status = cldeform__fail(CLDEFORM_LIMIT, "one output pixel's columns are too large for a workspace");
         goto done;
     }
-    if (plan->minimum > conv->workspace_limit) {
+    if (minimum > conv->workspace_limit)
         status = cldeform__fail(
             CLDEFORM_LIMIT, "workspace_limit is %zu bytes (%s); the minimum for this problem%s is %zu bytes",
             conv->workspace_limit, conv->problem.workspace_limit ? "as given" : "the device's allocation limit",
-            conv->problem.deterministic ? " with deterministic set" : "", plan->minimum);
-        goto done;
-    }
-    int64_t images = target / (pixel_bytes * plan->slab_pixels);
-    images = images > conv->problem.batch ? conv->problem.batch : images;
-    images = images > MOST_GROUPS ? MOST_GROUPS : images;
-    plan->preferred_images = cldeform__im2col_images_within(conv, plan, images < 1 ? 1 : images, conv->workspace_limit);
-    plan->preferred = workspace_of(conv, plan, plan->preferred_images);
+            conv->problem.deterministic ? " with deterministic set" : "", minimum);
 done:
     return status;
 }
@@ -222,7 +203,6 @@ cldeform_status cldeform__im2col_make_plan(cldeform_conv2d *conv)
     conv->plan = plan;
     plan->real_size = conv->problem.dtype == CLDEFORM_F64 ? sizeof(cl_double) : sizeof(cl_float);
     plan->rows = conv->problem.in_channels * conv->sizes.taps;
-    set_geometry(conv, &plan->geometry);
     TRY(find_kernels(conv, plan));
     TRY(choose_slab(conv, plan));
 done:
@@ -232,6 +212,12 @@ done:
 void cldeform__im2col_workspace(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum, size_t *preferred)
 {
     const im2col_plan *plan = conv->plan;
-    *minimum = passes & CLDEFORM_FORWARD ? plan->minimum : 0;
-    *preferred = passes & CLDEFORM_FORWARD ? plan->preferred : 0;
+    cldeform_passes each[2];
+    *minimum = minimum_of(conv, plan, passes);
+    *preferred = 0;
+    for (int i = split(passes, each) - 1; i >= 0; i--) {
+        const int64_t images = cldeform__im2col_chunk(conv, plan, each[i], conv->problem.batch, conv->workspace_limit);
+        const size_t bytes = workspace_of(conv, plan, each[i], images);
+        *preferred = bytes > *preferred ? bytes : *preferred;
+    }
 }

@@ -15,9 +15,19 @@ bool cldeform__conv2d_has_mask(const cldeform_conv2d_problem *problem)
     return problem->kind == CLDEFORM_CONV2D_MODULATED;
 }
 
+cldeform_passes cldeform__conv2d_lacks(const cldeform_conv2d_problem *problem)
+{
+    return (cldeform__conv2d_has_mask(problem) ? 0 : CLDEFORM_GRAD_MASK) |
+           (cldeform__conv2d_has_offset(problem) ? 0
+                                                 : CLDEFORM_GRAD_OFFSET | CLDEFORM_COL2OFFSET | CLDEFORM_STATISTICS);
+}
+
 double cldeform__conv2d_flop(const cldeform_conv2d_problem *problem, const cldeform__conv2d_sizes *sizes)
 {
-    return 2.0 * (double)problem->batch * (double)sizes->output * (double)sizes->taps *
+    const cldeform_passes from_grad_columns = CLDEFORM_GRAD_INPUT | CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK;
+    const int products = ((problem->passes & CLDEFORM_FORWARD) != 0) + ((problem->passes & from_grad_columns) != 0) +
+                         ((problem->passes & CLDEFORM_GRAD_WEIGHT) != 0);
+    return 2.0 * products * (double)problem->batch * (double)sizes->output * (double)sizes->taps *
            (double)(problem->in_channels / problem->groups);
 }
 
@@ -28,6 +38,9 @@ static cldeform_status check_enum(const char *name, int value, int last)
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "problem.%s is %d; it must be 0 to %d", name, value, last);
     return CLDEFORM_OK;
 }
+
+static const cldeform_passes parts = CLDEFORM_IM2COL | CLDEFORM_COL2IM | CLDEFORM_COL2OFFSET | CLDEFORM_STATISTICS;
+static const cldeform_passes all_passes = CLDEFORM_FORWARD | CLDEFORM_BACKWARD | CLDEFORM_PACK_WEIGHT | parts;
 
 static cldeform_status check_enums(const cldeform_conv2d_problem *problem)
 {
@@ -41,11 +54,17 @@ static cldeform_status check_enums(const cldeform_conv2d_problem *problem)
     TRY(check_enum("border", (int)problem->border, CLDEFORM_BORDER_EDGE));
     TRY(check_enum("deterministic", problem->deterministic, 1));
     TRY(check_enum("algorithm", (int)problem->algorithm, CLDEFORM_ALGORITHM_IM2COL));
-    if (problem->passes & ~(CLDEFORM_FORWARD | CLDEFORM_PACK_WEIGHT))
+    TRY(check_enum("weight_grad_dtype", (int)problem->weight_grad_dtype, CLDEFORM_F64));
+    TRY(check_enum("offset_gradient", (int)problem->offset_gradient, CLDEFORM_OFFSET_GRADIENT_OPEN));
+    if (problem->border == CLDEFORM_BORDER_EDGE && problem->offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN) {
         status = cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
-                                "problem.passes is 0x%llx; it must be of CLDEFORM_FORWARD and CLDEFORM_PACK_WEIGHT, "
-                                "which is what this version does",
-                                (unsigned long long)problem->passes);
+                                "problem.offset_gradient is CLDEFORM_OFFSET_GRADIENT_OPEN; it must be "
+                                "CLDEFORM_OFFSET_GRADIENT_STRICT with CLDEFORM_BORDER_EDGE");
+        goto done;
+    }
+    if (problem->passes & ~all_passes)
+        status = cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "problem.passes is 0x%llx; its bits must be of 0x%llx",
+                                (unsigned long long)problem->passes, (unsigned long long)all_passes);
 done:
     return status;
 }
@@ -81,7 +100,7 @@ static cldeform_status check_sizes(const cldeform_conv2d_problem *problem)
         {"in_channels", problem->in_channels, 1},
         {"in_h", problem->in_h, 1},
         {"in_w", problem->in_w, 1},
-        {"out_channels", problem->out_channels, 1},
+        {"out_channels", problem->out_channels, problem->passes & ~parts ? 1 : 0},
         {"kernel_h", problem->kernel_h, 1},
         {"kernel_w", problem->kernel_w, 1},
         {"stride_h", problem->stride_h, 1},
@@ -132,6 +151,9 @@ static cldeform_status find_out_size(const char *axis, int64_t in, int64_t pad_b
     return CLDEFORM_OK;
 }
 
+/* Kernels go through channels in steps that must not overflow an int. */
+enum { MOST_CHANNELS = 1 << 30 };
+
 static void fill_defaults(cldeform_conv2d_problem *problem)
 {
     int64_t *ones[] = {&problem->stride_h,   &problem->stride_w, &problem->dilation_h,
@@ -145,6 +167,8 @@ static void fill_defaults(cldeform_conv2d_problem *problem)
         problem->dtype = CLDEFORM_F32;
     if (problem->offset_dtype == CLDEFORM_DTYPE_DEFAULT)
         problem->offset_dtype = problem->dtype;
+    if (problem->weight_grad_dtype == CLDEFORM_DTYPE_DEFAULT)
+        problem->weight_grad_dtype = problem->dtype;
 }
 
 cldeform_status cldeform__conv2d_check(const cldeform_conv2d_problem *given, cldeform_conv2d_problem *problem,
@@ -156,6 +180,20 @@ cldeform_status cldeform__conv2d_check(const cldeform_conv2d_problem *given, cld
     TRY(check_enums(problem));
     TRY(check_offset_limit(problem->offset_limit));
     fill_defaults(problem);
+    if ((problem->passes & ~cldeform__conv2d_lacks(problem)) == 0) {
+        status = cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
+                                "problem.passes is 0x%llx; kind %d has none of them: it has no %s",
+                                (unsigned long long)problem->passes, (int)problem->kind,
+                                cldeform__conv2d_has_offset(problem) ? "mask" : "offsets");
+        goto done;
+    }
+    problem->passes &= ~cldeform__conv2d_lacks(problem);
+    if (problem->in_channels > MOST_CHANNELS || problem->out_channels > MOST_CHANNELS) {
+        status =
+            cldeform__fail(CLDEFORM_LIMIT, "problem.in_channels is %lld and out_channels %lld; they must be at most %d",
+                           (long long)problem->in_channels, (long long)problem->out_channels, MOST_CHANNELS);
+        goto done;
+    }
     TRY(check_sizes(problem));
     TRY(check_divides("groups", problem->groups, "in_channels", problem->in_channels));
     TRY(check_divides("groups", problem->groups, "out_channels", problem->out_channels));
@@ -266,6 +304,12 @@ cldeform_status cldeform_conv2d_shape(const cldeform_conv2d_problem *given, clde
         break;
     case CLDEFORM_BIAS:
         SHAPE(o);
+        break;
+    case CLDEFORM_COLUMNS:
+        if (nhwc)
+            SHAPE(oh * ow, sizes.taps * c);
+        else
+            SHAPE(c * sizes.taps, oh * ow);
         break;
     }
 #undef SHAPE

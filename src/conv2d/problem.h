@@ -23,7 +23,10 @@ cldeform_status cldeform__conv2d_check(const cldeform_conv2d_problem *given, cld
 bool cldeform__conv2d_has_offset(const cldeform_conv2d_problem *problem);
 bool cldeform__conv2d_has_mask(const cldeform_conv2d_problem *problem);
 
-/* Multiply-adds of a forward pass, each counted as two. */
+/* The passes that its kind lacks. */
+cldeform_passes cldeform__conv2d_lacks(const cldeform_conv2d_problem *problem);
+
+/* Multiply-adds of the matrix products of problem.passes, each counted as two. */
 double cldeform__conv2d_flop(const cldeform_conv2d_problem *problem, const cldeform__conv2d_sizes *sizes);
 
 #endif

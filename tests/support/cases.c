@@ -118,16 +118,61 @@ bool test_case_problem(const json_t *root, cldeform_conv2d_problem *problem)
     problem->groups = parameter(params, "groups", 0);
     problem->offset_groups = parameter(params, "deform_groups", 0);
     problem->border = border && strcmp(border, "edge") == 0 ? CLDEFORM_BORDER_EDGE : CLDEFORM_BORDER_ZERO;
+    const char *rule = json_string_value(json_object_get(params, "coordinate_gradient"));
+    assert_true(!rule || strcmp(rule, "strict") == 0 || strcmp(rule, "open") == 0);
+    if (rule && strcmp(rule, "open") == 0)
+        problem->offset_gradient = CLDEFORM_OFFSET_GRADIENT_OPEN;
     return !border || strcmp(border, "edge") == 0 || strcmp(border, "zero") == 0;
 }
 
-void test_case_compare(const json_t *root, const double *found, const double *expected, size_t elements)
+double *test_case_grad_output(const json_t *root, size_t elements)
+{
+    const char *form = json_string_value(json_object_get(json_object_get(root, "params"), "grad_output"));
+    size_t n = 0;
+    double *values = test_case_tensor(root, "inputs", "grad_output", &n);
+    if (!values && form) {
+        assert_string_equal(form, "ones");
+        values = malloc((elements + 1) * sizeof *values);
+        assert_non_null(values);
+        for (n = 0; n < elements; n++)
+            values[n] = 1;
+    }
+    assert_true(!values || n == elements);
+    return values;
+}
+
+static void compare(const json_t *root, const char *name, const double *found, const double *expected, size_t elements)
 {
     const json_t *tolerance = json_object_get(root, "tolerance");
     const double atol = json_number_value(json_object_get(tolerance, "atol"));
     const double rtol = json_number_value(json_object_get(tolerance, "rtol"));
     for (size_t i = 0; i < elements; i++)
         if (!(fabs(found[i] - expected[i]) <= atol + rtol * fabs(expected[i])))
-            fail_msg("%s: output element %zu is %.9g; the case says %.9g (+- %g, and %g of it)",
-                     test_case_text(root, "id"), i, found[i], expected[i], atol, rtol);
+            fail_msg("%s: element %zu of %s is %.9g; the case says %.9g (+- %g, and %g of it)",
+                     test_case_text(root, "id"), i, name, found[i], expected[i], atol, rtol);
+}
+
+void test_case_compare(const json_t *root, const char *part, const char *prefix, const test_case_result *results,
+                       size_t n)
+{
+    for (void *i = json_object_iter(json_object_get(root, part)); i;
+         i = json_object_iter_next(json_object_get(root, part), i)) {
+        const char *name = json_object_iter_key(i);
+        const test_case_result *result = NULL;
+        if (strncmp(name, prefix, strlen(prefix)) != 0)
+            continue;
+        for (size_t r = 0; r < n; r++)
+            if (results[r].values && strcmp(results[r].name, name) == 0)
+                result = &results[r];
+        if (!result) {
+            fail_msg("%s: %s.%s is not compared with anything", test_case_text(root, "id"), part, name);
+            return;
+        }
+        size_t elements = 0;
+        double *expected = test_case_tensor(root, part, name, &elements);
+        assert_non_null(expected);
+        assert_int_equal(result->elements, elements);
+        compare(root, name, result->values, expected, elements);
+        free(expected);
+    }
 }

@@ -25,14 +25,26 @@ const char *test_case_text(const json_t *root, const char *name);
  * there is none of that name in root[part]. */
 double *test_case_tensor(const json_t *root, const char *part, const char *name, size_t *elements);
 
-/* params and the shapes of a case as a problem. `part`.params may be overridden by params[nested] (NULL: none).
- * false: it has a border rule that this library does not have. */
+/* params and the shapes of a case as a problem. false: it has a border rule that this library does not have. */
 bool test_case_problem(const json_t *root, cldeform_conv2d_problem *problem);
 
 /* Size i of a tensor's shape; 0 if there is no such tensor. */
 int64_t test_case_size(const json_t *root, const char *part, const char *name, size_t i);
 
-/* Fails unless |found - expected| <= atol + rtol * |expected|, by the case's own tolerance. */
-void test_case_compare(const json_t *root, const double *found, const double *expected, size_t elements);
+/* The gradient of the output that a case's gradients are of, for the caller to free: a tensor, or ones (`elements` of
+ * them). NULL: the case has no gradients. */
+double *test_case_grad_output(const json_t *root, size_t elements);
+
+/* A result, under the name that it has in a case. values NULL: none. */
+typedef struct test_case_result {
+    const char *name;
+    const double *values;
+    size_t elements;
+} test_case_result;
+
+/* Fails unless each tensor of root[part] whose name begins with `prefix` is among the results, with as many elements
+ * and |found - expected| <= atol + rtol * |expected|, by the case's own tolerance. */
+void test_case_compare(const json_t *root, const char *part, const char *prefix, const test_case_result *results,
+                       size_t n);
 
 #endif

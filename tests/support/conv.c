@@ -1,6 +1,6 @@
 #include "conv.h"
 #include "cldeform/cldeform_ref.h"
-#include "storage.h"
+#include "guarded.h"
 
 #include <float.h>
 #include <math.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[TEST_TENSORS] = {"input", "offset", "mask", "weight", "bias", "output"};
+const char *const test_tensor_names[TEST_TENSORS] = {"input", "offset", "mask", "weight", "bias", "output"};
 
 cldeform_conv2d_problem test_small_problem(cldeform_conv2d_kind kind)
 {
@@ -66,6 +66,11 @@ static double make_random(const cldeform_conv2d_problem *problem, cldeform_tenso
                                    : uniform(state, -1, 1);
 }
 
+double test_value(const cldeform_conv2d_problem *problem, cldeform_tensor_name name, test_data data, uint32_t *state)
+{
+    return data == TEST_EXACT ? make_exact(name, state) : make_random(problem, name, state);
+}
+
 void test_conv_create(test_conv *conv, const cldeform_conv2d_problem *problem, bool has_bias, test_data data,
                       uint32_t seed)
 {
@@ -87,13 +92,8 @@ void test_conv_create(test_conv *conv, const cldeform_conv2d_problem *problem, b
         const size_t elements = (size_t)conv->shape[i].elements;
         conv->values[i] = calloc(elements + 1, sizeof(double));
         assert_non_null(conv->values[i]);
-        for (size_t e = 0; i != CLDEFORM_OUTPUT && e < elements; e++) {
-            const double value = data == TEST_EXACT ? make_exact((cldeform_tensor_name)i, &state)
-                                                    : make_random(problem, (cldeform_tensor_name)i, &state);
-            double stored;
-            cldeform__store_element(&stored, 0, conv->dtype[i], value);
-            conv->values[i][e] = cldeform__load_element(&stored, 0, conv->dtype[i]);
-        }
+        for (size_t e = 0; i != CLDEFORM_OUTPUT && e < elements; e++)
+            conv->values[i][e] = test_round(test_value(problem, (cldeform_tensor_name)i, data, &state), conv->dtype[i]);
     }
 }
 
@@ -108,11 +108,8 @@ void test_conv_round_reference(test_conv *conv)
 {
     const cldeform_dtype dtype = conv->dtype[CLDEFORM_OUTPUT];
     double *values = conv->values[CLDEFORM_OUTPUT];
-    for (int64_t e = 0; e < conv->shape[CLDEFORM_OUTPUT].elements; e++) {
-        double stored;
-        cldeform__store_element(&stored, 0, dtype, values[e]);
-        values[e] = cldeform__load_element(&stored, 0, dtype);
-    }
+    for (int64_t e = 0; e < conv->shape[CLDEFORM_OUTPUT].elements; e++)
+        values[e] = test_round(values[e], dtype);
 }
 
 void test_conv_destroy(test_conv *conv)
@@ -123,73 +120,34 @@ void test_conv_destroy(test_conv *conv)
     memset(conv, 0, sizeof *conv);
 }
 
-/* ---- buffers between guards ---------------------------------------------------------------------------- */
-
-enum { GUARD = 1024, FILL = 0xff }; /* bytes of a guard; 0xffff... is a NaN in every type */
-
-typedef struct guarded {
-    const char *name;
-    unsigned char *bytes; /* what the buffer held before the run */
-    size_t size, element;
-    cldeform_tensor tensor;
-    cl_mem buffer;
-    size_t first, stride, images, image_elements; /* elements */
-} guarded;
-
-/* Where element e of the dense tensor lies in the buffer. */
-static size_t place(const guarded *g, size_t e)
-{
-    return g->first + e / g->image_elements * g->stride + e % g->image_elements;
-}
-
-static void create_guarded(const test_device *on, const test_conv *conv, int i, const test_run *run, guarded *g)
-{
-    const bool batched = i != CLDEFORM_WEIGHT && i != CLDEFORM_BIAS;
-    const size_t elements = (size_t)conv->shape[i].elements;
-    cl_int error = CL_SUCCESS;
-    g->name = names[i];
-    g->element = cldeform__dtype_size(conv->dtype[i]);
-    g->images = batched ? (size_t)conv->problem.batch : 1;
-    g->image_elements = g->images ? elements / g->images : 0;
-    const size_t gap = run->strided && batched && g->images > 0 ? 5 : 0;
-    g->stride = g->image_elements + gap;
-    g->first = GUARD / g->element + (run->strided ? 3 : 0); /* 3: aligned to nothing but the element */
-    g->size = 2 * GUARD + (g->images * g->stride + 8) * g->element;
-    g->bytes = malloc(g->size);
-    assert_non_null(g->bytes);
-    memset(g->bytes, FILL, g->size);
-    for (size_t e = 0; i != CLDEFORM_OUTPUT && e < elements; e++)
-        cldeform__store_element(g->bytes, place(g, e), conv->dtype[i], conv->values[i][e]);
-    const cl_mem_flags flags = i != CLDEFORM_OUTPUT ? CL_MEM_READ_ONLY
-                               : run->output_flags  ? run->output_flags
-                                                    : CL_MEM_READ_WRITE;
-    g->buffer = clCreateBuffer(on->cl, flags | CL_MEM_COPY_HOST_PTR, g->size, g->bytes, &error);
-    assert_int_equal(error, CL_SUCCESS);
-    g->tensor = (cldeform_tensor){g->buffer, g->first, gap ? g->stride : 0};
-}
-
-/* Reads the buffer; every byte outside the tensor must be what it was. */
-static void check_guards(cl_command_queue queue, guarded *g, bool written)
-{
-    unsigned char *after = malloc(g->size);
-    assert_non_null(after);
-    assert_cl(clEnqueueReadBuffer(queue, g->buffer, CL_TRUE, 0, g->size, after, 0, NULL, NULL));
-    const size_t elements = g->images * g->image_elements;
-    size_t next = 0; /* first byte not looked at */
-    for (size_t e = 0; written && e < elements; e++) {
-        const size_t start = place(g, e) * g->element;
-        if (memcmp(after + next, g->bytes + next, start - next) != 0)
-            fail_msg("something wrote between bytes %zu and %zu of the %s's buffer, outside of the tensor", next, start,
-                     g->name);
-        next = start + g->element;
-    }
-    if (memcmp(after + next, g->bytes + next, g->size - next) != 0)
-        fail_msg("something wrote behind byte %zu of the %s's buffer, outside of the tensor", next, g->name);
-    free(g->bytes);
-    g->bytes = after;
-}
-
 /* ---- run ----------------------------------------------------------------------------------------------- */
+
+void test_conv_upload(const test_device *on, const test_conv *conv, cldeform_tensor_name i, const test_run *run,
+                      test_guarded *guarded)
+{
+    const bool output = i == CLDEFORM_OUTPUT, batched = i != CLDEFORM_WEIGHT && i != CLDEFORM_BIAS;
+    *guarded =
+        test_guarded_of(test_tensor_names[i], conv->dtype[i], &conv->shape[i], batched ? conv->problem.batch : -1, run);
+    test_guarded_create(on, guarded, output ? NULL : conv->values[i],
+                        !output             ? CL_MEM_READ_ONLY
+                        : run->output_flags ? run->output_flags
+                                            : CL_MEM_READ_WRITE);
+}
+
+test_guarded test_guarded_of(const char *name, cldeform_dtype dtype, const cldeform_shape *shape, int64_t batch,
+                             const test_run *run)
+{
+    const size_t images = batch < 0 ? 1 : (size_t)batch;
+    return (test_guarded){
+        .name = name,
+        .dtype = dtype,
+        .images = images,
+        .rows = 1,
+        .row = images > 0 ? (size_t)shape->elements / images : 0,
+        .image_gap = run->strided && batch > 0 ? 5 : 0,
+        .shift = run->strided ? 3 : 0, /* aligned to nothing but the element */
+    };
+}
 
 static cl_mem pack(const test_device *on, cldeform_conv2d *object, cl_command_queue queue,
                    const cldeform_tensor *weight)
@@ -209,6 +167,15 @@ static cl_mem pack(const test_device *on, cldeform_conv2d *object, cl_command_qu
     return buffer;
 }
 
+void test_scratch_for(const test_device *on, const cldeform_conv2d *object, cldeform_passes passes, const test_run *run,
+                      test_scratch *scratch)
+{
+    size_t bytes = run->workspace_bytes;
+    if (bytes == 0)
+        assert_ok(cldeform_conv2d_workspace_size(object, passes, &bytes, NULL));
+    test_scratch_create(on, scratch, bytes);
+}
+
 void test_conv_run(const test_device *on, const test_conv *conv, const test_run *run, double *found)
 {
     cl_command_queue queue = run->queue ? run->queue : on->queue;
@@ -218,10 +185,10 @@ void test_conv_run(const test_device *on, const test_conv *conv, const test_run 
     cldeform_conv2d_tensors tensors = CLDEFORM_INIT(cldeform_conv2d_tensors);
     cldeform_tensor *const slots[TEST_TENSORS] = {&tensors.input,  &tensors.offset, &tensors.mask,
                                                   &tensors.weight, &tensors.bias,   &tensors.output};
-    guarded guards[TEST_TENSORS] = {0};
-    cl_mem packed = NULL, scratch = NULL;
+    test_guarded guards[TEST_TENSORS] = {0};
+    test_scratch scratch = {0};
+    cl_mem packed = NULL;
     cl_event done = NULL;
-    cl_int error = CL_SUCCESS;
 
     if (run->pack_weight)
         problem.passes = CLDEFORM_FORWARD | CLDEFORM_PACK_WEIGHT;
@@ -229,54 +196,34 @@ void test_conv_run(const test_device *on, const test_conv *conv, const test_run 
     for (int i = 0; i < TEST_TENSORS; i++) {
         if (!conv->present[i])
             continue;
-        create_guarded(on, conv, i, run, &guards[i]);
-        *slots[i] = guards[i].tensor;
+        test_conv_upload(on, conv, (cldeform_tensor_name)i, run, &guards[i]);
+        *slots[i] = test_guarded_tensor(&guards[i]);
     }
     if (run->pack_weight && (packed = pack(on, object, queue, &tensors.weight)) != NULL) {
         tensors.packed_weight = (cldeform_tensor){packed, CLDEFORM_WORKSPACE_ALIGNMENT, 0};
         tensors.weight.buffer = NULL;
     }
-    cldeform_workspace workspace = {NULL, CLDEFORM_WORKSPACE_ALIGNMENT, run->workspace_bytes};
-    if (run->workspace) {
-        if (workspace.size == 0)
-            assert_ok(cldeform_conv2d_workspace_size(object, CLDEFORM_FORWARD, &workspace.size, NULL));
-        const size_t size = workspace.size + 2 * CLDEFORM_WORKSPACE_ALIGNMENT;
-        unsigned char *nan = malloc(size); /* its content means nothing: not to anyone */
-        assert_non_null(nan);
-        memset(nan, FILL, size);
-        workspace.buffer = clCreateBuffer(on->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, size, nan, &error);
-        free(nan);
-        assert_int_equal(error, CL_SUCCESS);
-        scratch = workspace.buffer;
-    }
+    if (run->workspace)
+        test_scratch_for(on, object, CLDEFORM_FORWARD, run, &scratch);
 
-    assert_ok(cldeform_conv2d_forward(object, queue, &tensors, run->workspace ? &workspace : NULL, 0, NULL, &done));
+    assert_ok(
+        cldeform_conv2d_forward(object, queue, &tensors, run->workspace ? &scratch.workspace : NULL, 0, NULL, &done));
     assert_non_null(done);
     assert_cl(clFlush(queue));
     assert_cl(clWaitForEvents(1, &done));
     assert_cl(clReleaseEvent(done));
 
     for (int i = 0; i < TEST_TENSORS; i++) {
-        guarded *g = &guards[i];
         if (!conv->present[i])
             continue;
-        check_guards(queue, g, i == CLDEFORM_OUTPUT);
-        for (size_t e = 0; i == CLDEFORM_OUTPUT && e < g->images * g->image_elements; e++)
-            found[e] = cldeform__load_element(g->bytes, place(g, e), conv->dtype[i]);
-        free(g->bytes);
-        assert_cl(clReleaseMemObject(g->buffer));
+        test_guarded_check(&guards[i], queue, 0, i == CLDEFORM_OUTPUT ? (size_t)conv->shape[i].elements : 0);
+        if (i == CLDEFORM_OUTPUT)
+            test_guarded_values(&guards[i], found);
+        test_guarded_destroy(&guards[i]);
     }
-    if (scratch) {
-        unsigned char guard[2 * CLDEFORM_WORKSPACE_ALIGNMENT];
-        assert_cl(clEnqueueReadBuffer(queue, scratch, CL_TRUE, 0, CLDEFORM_WORKSPACE_ALIGNMENT, guard, 0, NULL, NULL));
-        assert_cl(clEnqueueReadBuffer(queue, scratch, CL_TRUE, CLDEFORM_WORKSPACE_ALIGNMENT + workspace.size,
-                                      CLDEFORM_WORKSPACE_ALIGNMENT, guard + CLDEFORM_WORKSPACE_ALIGNMENT, 0, NULL,
-                                      NULL));
-        for (size_t i = 0; i < sizeof guard; i++)
-            if (guard[i] != FILL)
-                fail_msg("something wrote outside of the workspace's %zu bytes", workspace.size);
-        assert_cl(clReleaseMemObject(scratch));
-    }
+    if (run->workspace)
+        test_scratch_check(&scratch, queue);
+    test_scratch_destroy(&scratch);
     if (packed)
         assert_cl(clReleaseMemObject(packed));
     cldeform_conv2d_destroy(object);
@@ -296,35 +243,54 @@ static void print_problem(const cldeform_conv2d_problem *p)
 {
     print_error("  problem: kind %d batch %lld in %lldx%lldx%lld out_channels %lld kernel %lldx%lld stride %lldx%lld "
                 "dilation %lldx%lld pad %lld,%lld,%lld,%lld groups %lld offset_groups %lld dtype %d offset_dtype %d "
-                "layout %d offset_layout %d activation %d border %d limit %g\n",
+                "layout %d offset_layout %d activation %d border %d offset_gradient %d weight_grad_dtype %d limit %g\n",
                 (int)p->kind, (long long)p->batch, (long long)p->in_channels, (long long)p->in_h, (long long)p->in_w,
                 (long long)p->out_channels, (long long)p->kernel_h, (long long)p->kernel_w, (long long)p->stride_h,
                 (long long)p->stride_w, (long long)p->dilation_h, (long long)p->dilation_w, (long long)p->pad_top,
                 (long long)p->pad_left, (long long)p->pad_bottom, (long long)p->pad_right, (long long)p->groups,
                 (long long)p->offset_groups, (int)p->dtype, (int)p->offset_dtype, (int)p->layout, (int)p->offset_layout,
-                (int)p->mask_activation, (int)p->border, p->offset_limit);
+                (int)p->mask_activation, (int)p->border, (int)p->offset_gradient, (int)p->weight_grad_dtype,
+                p->offset_limit);
 }
 
-void test_conv_compare(const test_conv *conv, const double *found, const double *expected, const double *bounds)
+/* "[1][0][12][3]" */
+static const char *name_element(const cldeform_shape *shape, int64_t e, char text[120])
 {
-    const cldeform_shape *shape = &conv->shape[CLDEFORM_OUTPUT];
+    int64_t index[5] = {0};
+    size_t used = 0;
+    for (int64_t i = shape->rank - 1; i >= 0; i--) {
+        index[i] = e % shape->size[i];
+        e /= shape->size[i];
+    }
+    text[0] = 0;
+    for (int64_t i = 0; i < shape->rank; i++)
+        used += (size_t)snprintf(text + used, 120 - used, "[%lld]", (long long)index[i]);
+    return text;
+}
+
+void test_compare(const cldeform_conv2d_problem *problem, const char *name, const cldeform_shape *shape,
+                  const double *found, const double *expected, const double *bounds)
+{
     int wrong = 0;
+    char text[120];
     for (int64_t e = 0; e < shape->elements; e++) {
         const bool equal = found[e] == expected[e] || (isnan(found[e]) && isnan(expected[e]));
         if (equal || (bounds && fabs(found[e] - expected[e]) <= bounds[e]))
             continue;
         if (wrong++ == 0)
-            print_problem(&conv->problem);
+            print_problem(problem);
         if (wrong <= 5)
-            print_error("  output[%lld][%lld][%lld][%lld] is %.17g; it must be %.17g%s%.3g\n",
-                        (long long)(e / (shape->size[1] * shape->size[2] * shape->size[3])),
-                        (long long)(e / (shape->size[2] * shape->size[3]) % shape->size[1]),
-                        (long long)(e / shape->size[3] % shape->size[2]), (long long)(e % shape->size[3]), found[e],
+            print_error("  %s%s is %.17g; it must be %.17g%s%.3g\n", name, name_element(shape, e, text), found[e],
                         expected[e], bounds ? ", +-" : ", exactly; off by ",
                         bounds ? bounds[e] : found[e] - expected[e]);
     }
     if (wrong)
-        fail_msg("%d of %lld elements of the output are wrong", wrong, (long long)shape->elements);
+        fail_msg("%d of %lld elements of the %s are wrong", wrong, (long long)shape->elements, name);
+}
+
+void test_conv_compare(const test_conv *conv, const double *found, const double *expected, const double *bounds)
+{
+    test_compare(&conv->problem, "output", &conv->shape[CLDEFORM_OUTPUT], found, expected, bounds);
 }
 
 /* The reference on absolute values is the sum of the absolute values of its terms (offsets stay, so do the weights of

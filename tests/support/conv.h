@@ -3,9 +3,11 @@
 #ifndef TEST_CONV_H
 #define TEST_CONV_H
 
-#include "device.h"
+#include "guarded.h"
 
 enum { TEST_TENSORS = CLDEFORM_OUTPUT + 1 };
+
+extern const char *const test_tensor_names[TEST_TENSORS];
 
 typedef enum test_data {
     /* Whole numbers, offsets and masks in quarters: every sum is exact in fp32, in any order. */
@@ -23,6 +25,9 @@ typedef struct test_conv {
     double *values[TEST_TENSORS]; /* rounded to dtype; [CLDEFORM_OUTPUT]: what the reference gives */
     double *magnitude;            /* the sum of the terms' absolute values, for error bounds; NULL until asked for */
 } test_conv;
+
+/* The next value of a tensor; *state: any number, changed. */
+double test_value(const cldeform_conv2d_problem *problem, cldeform_tensor_name name, test_data data, uint32_t *state);
 
 /* All tensors of the problem, filled with reproducible data. */
 void test_conv_create(test_conv *conv, const cldeform_conv2d_problem *problem, bool has_bias, test_data data,
@@ -42,7 +47,21 @@ typedef struct test_run {
     size_t workspace_bytes;
     bool pack_weight;          /* pack first, where the algorithm packs */
     cl_mem_flags output_flags; /* 0: CL_MEM_READ_WRITE */
+    /* backward only (gradients.h) */
+    cldeform_passes gradients;  /* asked for; 0: all that the kind has */
+    cldeform_passes accumulate; /* onto the initial values */
+    bool minimal;               /* the object knows no other pass, and tensors that are not needed are absent */
 } test_run;
+
+/* A tensor of this shape as the run places it, for test_guarded_create; batch -1: it has none. */
+test_guarded test_guarded_of(const char *name, cldeform_dtype dtype, const cldeform_shape *shape, int64_t batch,
+                             const test_run *run);
+/* A tensor of the convolution between guards; the output is NaN, and the only one that may be written. */
+void test_conv_upload(const test_device *on, const test_conv *conv, cldeform_tensor_name name, const test_run *run,
+                      test_guarded *guarded);
+/* The workspace that the run asks for. */
+void test_scratch_for(const test_device *on, const cldeform_conv2d *object, cldeform_passes passes, const test_run *run,
+                      test_scratch *scratch);
 
 /* Runs forward; found: room for the output's elements (malloc'ed by the caller). Fails the test when a guard band was
  * touched or an element of the output not written (outputs start as NaN). */
@@ -56,6 +75,8 @@ void test_conv_check(const test_device *on, test_conv *conv, const test_run *run
 
 /* Fails unless |found - expected| <= bound, naming element, values and problem. bounds NULL: equal, NaN equal to NaN.
  */
+void test_compare(const cldeform_conv2d_problem *problem, const char *name, const cldeform_shape *shape,
+                  const double *found, const double *expected, const double *bounds);
 void test_conv_compare(const test_conv *conv, const double *found, const double *expected, const double *bounds);
 
 /* Everything different from everything else: sizes, strides, pads, groups. */

@@ -20,6 +20,32 @@ static void fill_nan(const test_fixture *fixture, cl_command_queue queue)
     assert_cl(clFinish(queue));
 }
 
+cl_mem test_upload(const test_device *on, const cldeform_shape *shape, cldeform_dtype dtype, const double *values)
+{
+    cl_int error = CL_SUCCESS;
+    void *stored = malloc(shape->bytes);
+    assert_non_null(stored);
+    for (int64_t e = 0; e < shape->elements; e++)
+        cldeform__store_element(stored, (size_t)e, dtype, values[e]);
+    cl_mem buffer = clCreateBuffer(on->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, shape->bytes, stored, &error);
+    assert_int_equal(error, CL_SUCCESS);
+    free(stored);
+    return buffer;
+}
+
+double *test_download(cl_mem buffer, cl_command_queue queue, const cldeform_shape *shape, cldeform_dtype dtype)
+{
+    void *stored = malloc(shape->bytes);
+    double *found = malloc((size_t)shape->elements * sizeof *found);
+    assert_non_null(stored);
+    assert_non_null(found);
+    assert_cl(clEnqueueReadBuffer(queue, buffer, CL_TRUE, 0, shape->bytes, stored, 0, NULL, NULL));
+    for (int64_t e = 0; e < shape->elements; e++)
+        found[e] = cldeform__load_element(stored, (size_t)e, dtype);
+    free(stored);
+    return found;
+}
+
 void test_fixture_create(const test_device *on, cldeform_context *context, const cldeform_conv2d_problem *problem,
                          test_fixture *fixture)
 {
@@ -38,14 +64,7 @@ void test_fixture_create(const test_device *on, cldeform_context *context, const
         const cldeform_shape *shape = &fixture->host.shape[i];
         if (!fixture->host.present[i] || shape->bytes == 0)
             continue;
-        void *stored = malloc(shape->bytes);
-        assert_non_null(stored);
-        for (int64_t e = 0; e < shape->elements; e++)
-            cldeform__store_element(stored, (size_t)e, fixture->host.dtype[i], fixture->host.values[i][e]);
-        fixture->buffers[i] =
-            clCreateBuffer(on->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, shape->bytes, stored, &error);
-        assert_int_equal(error, CL_SUCCESS);
-        free(stored);
+        fixture->buffers[i] = test_upload(on, shape, fixture->host.dtype[i], fixture->host.values[i]);
         slots[i]->buffer = fixture->buffers[i];
     }
     assert_ok(cldeform_conv2d_workspace_size(fixture->conv, CLDEFORM_FORWARD, NULL, &size));
@@ -76,16 +95,7 @@ void test_fixture_destroy(test_fixture *fixture)
 static double *read_output(const test_fixture *fixture, cl_command_queue queue)
 {
     const cldeform_shape *shape = &fixture->host.shape[CLDEFORM_OUTPUT];
-    void *stored = malloc(shape->bytes);
-    double *found = malloc((size_t)shape->elements * sizeof *found);
-    assert_non_null(stored);
-    assert_non_null(found);
-    assert_cl(
-        clEnqueueReadBuffer(queue, fixture->buffers[CLDEFORM_OUTPUT], CL_TRUE, 0, shape->bytes, stored, 0, NULL, NULL));
-    for (int64_t e = 0; e < shape->elements; e++)
-        found[e] = cldeform__load_element(stored, (size_t)e, fixture->host.dtype[CLDEFORM_OUTPUT]);
-    free(stored);
-    return found;
+    return test_download(fixture->buffers[CLDEFORM_OUTPUT], queue, shape, fixture->host.dtype[CLDEFORM_OUTPUT]);
 }
 
 void test_fixture_expect(test_fixture *fixture, cl_command_queue queue)

@@ -12,6 +12,10 @@ typedef struct test_fixture {
     cldeform_workspace workspace; /* of the preferred size */
 } test_fixture;
 
+/* A dense tensor on the device, and back. */
+cl_mem test_upload(const test_device *on, const cldeform_shape *shape, cldeform_dtype dtype, const double *values);
+double *test_download(cl_mem buffer, cl_command_queue queue, const cldeform_shape *shape, cldeform_dtype dtype);
+
 /* Exact data, the reference's result in host.values[CLDEFORM_OUTPUT]; the output's buffer holds NaN. */
 void test_fixture_create(const test_device *on, cldeform_context *context, const cldeform_conv2d_problem *problem,
                          test_fixture *fixture);

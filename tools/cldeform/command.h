@@ -10,6 +10,7 @@
 int command_info(int argc, char **argv, fault *f);
 int command_selftest(int argc, char **argv, fault *f);
 int command_conv2d(int argc, char **argv, fault *f);
+int command_gradcheck(int argc, char **argv, fault *f);
 
 /* Values of long options begin here, so that none is a character. */
 #define OPTION_FIRST 256

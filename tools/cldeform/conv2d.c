@@ -27,6 +27,27 @@ int conv2d_print_plan(const char *device, const json_t *plan, fault *f)
     return EXIT_FINE;
 }
 
+static int compute(const conv2d_options *o, conv2d_data *d, fault *f)
+{
+    conv2d_device device = {0};
+    if (o->algorithm == CONV2D_REFERENCE)
+        return conv2d_run_reference(o->print_plan, d, f);
+    int status = conv2d_open_device(&device, o->device, f);
+    if (status == EXIT_FINE)
+        status = conv2d_run_device(&device, o->print_plan, d, f);
+    conv2d_close_device(&device);
+    return status;
+}
+
+static int write_outputs(const conv2d_options *o, const conv2d_data *d, fault *f)
+{
+    npy_output outputs[CONV2D_TENSORS] = {{NULL, NULL}};
+    for (int i = 0; i < CONV2D_TENSORS; i++)
+        if (conv2d_tensors[i].pass)
+            outputs[i] = (npy_output){o->path[i], &d->array[i]};
+    return npy_write_all(outputs, CONV2D_TENSORS, f);
+}
+
 int command_conv2d(int argc, char **argv, fault *f)
 {
     conv2d_options o;
@@ -39,9 +60,9 @@ int command_conv2d(int argc, char **argv, fault *f)
     if (status == EXIT_FINE)
         status = conv2d_load(&o, &d, f);
     if (status == EXIT_FINE)
-        status = o.algorithm == CONV2D_REFERENCE ? conv2d_run_reference(&o, &d, f) : conv2d_run_device(&o, &d, f);
-    if (status == EXIT_FINE && o.output)
-        status = npy_write(o.output, &d.output, f);
+        status = compute(&o, &d, f);
+    if (status == EXIT_FINE)
+        status = write_outputs(&o, &d, f);
     conv2d_free_data(&d);
     return status;
 }

@@ -4,16 +4,19 @@
 #include <string.h>
 
 #include "command.h"
-#include "number.h"
 
 static const char *const help[] = {
-    "usage: cldeform conv2d --input F --weight F [--offset F [--mask F]] [--bias F] --output F [OPTION...]",
+    "usage: cldeform conv2d --input F --weight F [--offset F [--mask F]] [--bias F] [--output F]",
+    "                       [--grad-output F [--grad-input F] [--grad-weight F] [--grad-offset F] [--grad-mask F]",
+    "                       [--grad-bias F]] [OPTION...]",
     "",
-    "Deformable convolution, forward. F is a NumPy .npy file: C order, little endian, '<f2', '<f4' or '<f8'. The "
-    "input's",
-    "type is the type of the computation and of every file ('<f2' is storage: the arithmetic is fp32), except that "
-    "offset",
-    "and mask may be '<f4' with '<f2' data. Arrays with an empty batch are legal.",
+    "Deformable convolution and its gradients. F is a NumPy .npy file: C order, little endian, '<f2', '<f4' or '<f8'. "
+    "The",
+    "input's type is the type of the computation and of every file ('<f2' is storage: the arithmetic is fp32), except "
+    "that",
+    "offset and mask may be '<f4' with '<f2' data. Arrays with an empty batch are legal. At least one file to write, "
+    "or",
+    "--print-plan, is asked for; all of them are written after everything is computed.",
     "",
     "files and their shapes",
     "  --input F          (N,C,H,W); with --layout nhwc (N,H,W,C)",
@@ -25,8 +28,16 @@ static const char *const help[] = {
     "--offset.",
     "                     Without it: version 1, all ones",
     "  --bias F           (O). Without it: 0",
-    "  --output F         is written: (N,O,oh,ow); with --layout nhwc (N,oh,ow,O). May be left out with --print-plan.",
+    "  --output F         is written: (N,O,oh,ow); with --layout nhwc (N,oh,ow,O).",
     "                     oh = (T + H + B - dilation*(kh-1) - 1) / stride + 1, rounded down; ow alike",
+    "  --grad-output F    a loss's gradient with respect to the output, of the output's shape. Without it no gradients",
+    "  --grad-input F, --grad-weight F, --grad-offset F, --grad-mask F, --grad-bias F",
+    "                     are written, those that are given: the loss's gradients with respect to these tensors, in "
+    "shape and",
+    "                     type the tensors' own. --grad-offset needs --offset, --grad-mask needs --mask; --grad-bias "
+    "is "
+    "(O)",
+    "                     and does without --bias",
     "",
     "problem",
     "  --stride H[,W]     default 1; one number is both",
@@ -42,7 +53,13 @@ static const char *const help[] = {
     "beyond the",
     "                     last pixel's centre the image is constant (the first MXNet operator, OpenVINO). Needs "
     "--offset",
-    "  --layout nchw|nhwc of input and output; default nchw",
+    "  --offset-gradient strict|open",
+    "                     the offset's gradient where a sample lies exactly one pixel above or left of the image. "
+    "strict",
+    "                     (default): 0 (mmcv, MXNet). open: that towards the image (PyTorch); not with --border edge. "
+    "Needs",
+    "                     --offset",
+    "  --layout nchw|nhwc of input, output and their gradients; default nchw",
     "",
     "computation",
     "  --algorithm auto|im2col|reference",
@@ -63,26 +80,24 @@ static const char *const help[] = {
     "                     limit but the device's. Below the least that works is an error that names it",
     "  --print-plan       prints lines \"key: value\" before it runs: device, algorithm, reason, dtype, "
     "workspace_bytes,",
-    "                     gflop, deterministic, tuning. Without --output it only prints them",
+    "                     gflop, deterministic, tuning. Without a file to write it only prints them, as for --output",
     "",
+    "Files are read before any is written, so an output may take the place of an input. Two outputs cannot be one file.",
     "Exit status: 0 done; 1 no device, or OpenCL failed; 2 a wrong file, shape or option, and then no file is touched.",
     "Example: cldeform conv2d --input x.npy --weight w.npy --offset o.npy --mask m.npy --pad 1 --output y.npy",
     NULL,
 };
 
+/* The files' options are those before FIRST_OTHER: OPTION_FIRST + the tensor. */
 enum {
-    INPUT = OPTION_FIRST,
-    WEIGHT,
-    OFFSET,
-    MASK,
-    BIAS,
-    OUTPUT,
-    STRIDE,
+    FIRST_OTHER = OPTION_FIRST + CONV2D_TENSORS,
+    STRIDE = FIRST_OTHER,
     PAD,
     DILATION,
     GROUPS,
     OFFSET_GROUPS,
     BORDER,
+    OFFSET_GRADIENT,
     LAYOUT,
     ALGORITHM,
     DEVICE,
@@ -91,19 +106,15 @@ enum {
     PRINT_PLAN
 };
 
-static const struct option options[] = {
-    {"input", required_argument, NULL, INPUT},
-    {"weight", required_argument, NULL, WEIGHT},
-    {"offset", required_argument, NULL, OFFSET},
-    {"mask", required_argument, NULL, MASK},
-    {"bias", required_argument, NULL, BIAS},
-    {"output", required_argument, NULL, OUTPUT},
+/* Behind the files' options. */
+static const struct option others[] = {
     {"stride", required_argument, NULL, STRIDE},
     {"pad", required_argument, NULL, PAD},
     {"dilation", required_argument, NULL, DILATION},
     {"groups", required_argument, NULL, GROUPS},
     {"offset-groups", required_argument, NULL, OFFSET_GROUPS},
     {"border", required_argument, NULL, BORDER},
+    {"offset-gradient", required_argument, NULL, OFFSET_GRADIENT},
     {"layout", required_argument, NULL, LAYOUT},
     {"algorithm", required_argument, NULL, ALGORITHM},
     {"device", required_argument, NULL, DEVICE},
@@ -114,9 +125,13 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static const number_word borders[] = {{"zero", CLDEFORM_BORDER_ZERO}, {"edge", CLDEFORM_BORDER_EDGE}};
-static const number_word layouts[] = {{"nchw", CLDEFORM_NCHW}, {"nhwc", CLDEFORM_NHWC}};
-static const number_word algorithms[] = {
+const number_word conv2d_borders[2] = {{"zero", CLDEFORM_BORDER_ZERO}, {"edge", CLDEFORM_BORDER_EDGE}};
+const number_word conv2d_offset_gradients[2] = {
+    {"strict", CLDEFORM_OFFSET_GRADIENT_STRICT},
+    {"open", CLDEFORM_OFFSET_GRADIENT_OPEN},
+};
+const number_word conv2d_layouts[2] = {{"nchw", CLDEFORM_NCHW}, {"nhwc", CLDEFORM_NHWC}};
+const number_word conv2d_algorithms[CONV2D_ALGORITHMS + 1] = {
     {"auto", CLDEFORM_ALGORITHM_AUTO},
     {"im2col", CLDEFORM_ALGORITHM_IM2COL},
     {"reference", CONV2D_REFERENCE},
@@ -146,33 +161,11 @@ static int read_pad(const char *text, int64_t pad[4], fault *f)
     return EXIT_FINE;
 }
 
-/* Which of the options that take a file has this value; NULL for the others. */
-static const char **find_path(conv2d_options *o, int option)
-{
-    switch (option) {
-    case INPUT:
-        return &o->input;
-    case WEIGHT:
-        return &o->weight;
-    case OFFSET:
-        return &o->offset;
-    case MASK:
-        return &o->mask;
-    case BIAS:
-        return &o->bias;
-    case OUTPUT:
-        return &o->output;
-    default:
-        return NULL;
-    }
-}
-
 static int read_option(conv2d_options *o, int option, const char *text, fault *f)
 {
     int count = 0;
-    const char **path = find_path(o, option);
-    if (path) {
-        *path = text;
+    if (option >= OPTION_FIRST && option < FIRST_OTHER) {
+        o->path[option - OPTION_FIRST] = text;
         return EXIT_FINE;
     }
     switch (option) {
@@ -187,11 +180,14 @@ static int read_option(conv2d_options *o, int option, const char *text, fault *f
     case OFFSET_GROUPS:
         return number_read_list("--offset-groups", text, 1, 1, &o->offset_groups, &count, f);
     case BORDER:
-        return number_read_word("--border", text, borders, COUNT(borders), &o->border, f);
+        return number_read_word("--border", text, conv2d_borders, COUNT(conv2d_borders), &o->border, f);
+    case OFFSET_GRADIENT:
+        return number_read_word("--offset-gradient", text, conv2d_offset_gradients, COUNT(conv2d_offset_gradients),
+                                &o->offset_gradient, f);
     case LAYOUT:
-        return number_read_word("--layout", text, layouts, COUNT(layouts), &o->layout, f);
+        return number_read_word("--layout", text, conv2d_layouts, COUNT(conv2d_layouts), &o->layout, f);
     case ALGORITHM:
-        return number_read_word("--algorithm", text, algorithms, COUNT(algorithms), &o->algorithm, f);
+        return number_read_word("--algorithm", text, conv2d_algorithms, COUNT(conv2d_algorithms), &o->algorithm, f);
     case DEVICE:
         o->device = text;
         return EXIT_FINE;
@@ -209,29 +205,76 @@ static int read_option(conv2d_options *o, int option, const char *text, fault *f
     }
 }
 
+/* Of the files that are asked for: gradients need grad_output, and no file can be two. */
+static int check_outputs(const conv2d_options *o, fault *f)
+{
+    int outputs = 0, gradients = 0;
+    for (int i = 0; i < CONV2D_TENSORS; i++) {
+        const conv2d_tensor *tensor = &conv2d_tensors[i];
+        if (!tensor->pass || !o->path[i])
+            continue;
+        outputs++;
+        if (tensor->pass & CLDEFORM_BACKWARD) {
+            gradients++;
+            if (!o->path[CONV2D_GRAD_OUTPUT])
+                return fault_set(f, EXIT_INPUT, "--%s needs --grad-output", tensor->option);
+            if (!o->path[tensor->of] && tensor->of != CONV2D_BIAS)
+                return fault_set(f, EXIT_INPUT, "--%s needs --%s", tensor->option, conv2d_tensors[tensor->of].option);
+        }
+        for (int k = 0; k < i; k++)
+            if (conv2d_tensors[k].pass && o->path[k] && strcmp(o->path[k], o->path[i]) == 0)
+                return fault_set(f, EXIT_INPUT, "--%s and --%s are both %s, expected a file each",
+                                 conv2d_tensors[k].option, tensor->option, o->path[i]);
+    }
+    if (o->path[CONV2D_GRAD_OUTPUT] && gradients == 0)
+        return fault_set(f, EXIT_INPUT,
+                         "--grad-output is given but no gradient is asked for, expected --grad-input, "
+                         "--grad-weight, --grad-offset, --grad-mask or --grad-bias");
+    if (outputs == 0 && !o->print_plan)
+        return fault_set(f, EXIT_INPUT, "nothing is asked for, expected --output, a gradient or --print-plan");
+    return EXIT_FINE;
+}
+
 /* What the options must be to each other, before any file is opened. */
 static int check(const conv2d_options *o, fault *f)
 {
-    if (!o->input)
-        return fault_set(f, EXIT_INPUT, "--input is missing; see \"cldeform conv2d --help\"");
-    if (!o->weight)
-        return fault_set(f, EXIT_INPUT, "--weight is missing; see \"cldeform conv2d --help\"");
-    if (!o->output && !o->print_plan)
-        return fault_set(f, EXIT_INPUT, "nothing is asked for, expected --output or --print-plan");
-    if (o->offset)
+    static const int required[] = {CONV2D_INPUT, CONV2D_WEIGHT};
+    for (size_t i = 0; i < COUNT(required); i++)
+        if (!o->path[required[i]])
+            return fault_set(f, EXIT_INPUT, "--%s is missing; see \"cldeform conv2d --help\"",
+                             conv2d_tensors[required[i]].option);
+    int status = check_outputs(o, f);
+    if (status != EXIT_FINE)
+        return status;
+    int open = o->offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN;
+    if (open && o->border == CLDEFORM_BORDER_EDGE)
+        return fault_set(f, EXIT_INPUT, CONV2D_NOT_OPEN);
+    if (o->path[CONV2D_OFFSET])
         return EXIT_FINE;
-    if (o->mask)
+    if (o->path[CONV2D_MASK])
         return fault_set(f, EXIT_INPUT, "--mask needs --offset");
     if (o->offset_groups > 0)
         return fault_set(f, EXIT_INPUT, "--offset-groups needs --offset");
     if (o->border == CLDEFORM_BORDER_EDGE)
         return fault_set(f, EXIT_INPUT, "--border edge needs --offset: the ordinary convolution pads with zeros");
+    if (open)
+        return fault_set(f, EXIT_INPUT, "--offset-gradient open needs --offset");
     return EXIT_FINE;
+}
+
+/* Room for one option a file and the others. */
+static void list_options(struct option options[CONV2D_TENSORS + COUNT(others)])
+{
+    for (int i = 0; i < CONV2D_TENSORS; i++)
+        options[i] = (struct option){conv2d_tensors[i].option, required_argument, NULL, OPTION_FIRST + i};
+    memcpy(options + CONV2D_TENSORS, others, sizeof others);
 }
 
 int conv2d_read_options(int argc, char **argv, conv2d_options *o, fault *f)
 {
+    struct option options[CONV2D_TENSORS + COUNT(others)];
     memset(o, 0, sizeof *o);
+    list_options(options);
     o->stride[0] = o->stride[1] = o->dilation[0] = o->dilation[1] = 1;
     int option = 0;
     while ((option = option_next(argc, argv, options, f)) != OPTION_END) {

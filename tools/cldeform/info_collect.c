@@ -38,18 +38,6 @@ static const char *name_type(cl_device_type type)
                                                : "other";
 }
 
-/* A whole word of the list of extensions, not a part of a longer one. */
-static json_t *has_extension(cl_device_id device, const char *extension)
-{
-    int found = 0;
-    char *list = device_info(device, CL_DEVICE_EXTENSIONS);
-    size_t length = strlen(extension);
-    for (const char *at = list; at && (at = strstr(at, extension)) != NULL && !found; at += length)
-        found = (at == list || at[-1] == ' ') && (at[length] == 0 || at[length] == ' ');
-    free(list);
-    return json_boolean(found);
-}
-
 static json_t *read_uint(cl_device_id device, cl_device_info name)
 {
     cl_uint value = 0;
@@ -118,8 +106,8 @@ static json_t *describe_device(const device_entry *d)
     json_object_set_new(device, "max_allocation_bytes", read_ulong(d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE));
     json_object_set_new(device, "local_memory_bytes", read_ulong(d->id, CL_DEVICE_LOCAL_MEM_SIZE));
     json_object_set_new(device, "max_work_group", read_size(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE));
-    json_object_set_new(device, "fp16", has_extension(d->id, "cl_khr_fp16"));
-    json_object_set_new(device, "fp64", has_extension(d->id, "cl_khr_fp64"));
+    json_object_set_new(device, "fp16", json_boolean(device_has_extension(d->id, "cl_khr_fp16")));
+    json_object_set_new(device, "fp64", json_boolean(device_has_extension(d->id, "cl_khr_fp64")));
     json_object_set_new(device, "out_of_order_queues", read_out_of_order(d->id));
     json_object_set_new(device, "library", describe_use(d->id));
     return device;

@@ -12,6 +12,7 @@ static const struct {
     {"info", command_info},
     {"selftest", command_selftest},
     {"conv2d", command_conv2d},
+    {"gradcheck", command_gradcheck},
 };
 
 static const char *const help[] = {
@@ -19,12 +20,13 @@ static const char *const help[] = {
     "",
     "  info        OpenCL platforms and devices, what the library can use of each, what to fix when there is none",
     "  selftest    compares every kernel with the reference on a device",
-    "  conv2d      deformable convolution of tensors in NumPy .npy files",
+    "  conv2d      deformable convolution of tensors in NumPy .npy files, and its gradients",
+    "  gradcheck   compares a device's gradients with finite differences of the reference",
     "",
     "  cldeform COMMAND --help    the command's options",
     "  cldeform --version",
     "",
-    "Exit status: 0 done; 1 no device, or OpenCL failed; 2 a wrong file, shape or option.",
+    "Exit status: 0 done; 1 no device, or OpenCL failed; 2 a wrong file, shape or option; 3 a mismatch.",
     "Environment: CLDEFORM_DEVICE is the device where --device is not given. CLDEFORM_CACHE_DIR and "
     "CLDEFORM_TUNING_FILE",
     "  are where the library keeps compiled kernels and finds tuning parameters: see \"cldeform info\".",

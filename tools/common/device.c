@@ -49,6 +49,17 @@ char *device_info(cl_device_id device, cl_device_info name)
     return text ? trim(text) : NULL;
 }
 
+int device_has_extension(cl_device_id device, const char *extension)
+{
+    int found = 0;
+    char *list = device_info(device, CL_DEVICE_EXTENSIONS);
+    size_t length = strlen(extension);
+    for (const char *at = list; at && (at = strstr(at, extension)) != NULL && !found; at += length)
+        found = (at == list || at[-1] == ' ') && (at[length] == 0 || at[length] == ' ');
+    free(list);
+    return found;
+}
+
 char *device_text(const device_list *list, const device_entry *device)
 {
     const char *platform = list->platforms[device->platform].name;

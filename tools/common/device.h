@@ -60,6 +60,9 @@ char *device_text(const device_list *list, const device_entry *device);
 char *device_platform_info(cl_platform_id platform, cl_platform_info name);
 char *device_info(cl_device_id device, cl_device_info name);
 
+/* Whether the list of extensions has this one: the whole word, not a part of a longer one. */
+int device_has_extension(cl_device_id device, const char *extension);
+
 /* "CL_OUT_OF_RESOURCES" for the codes a tool meets, else "unknown code". */
 const char *device_error_name(cl_int code);
 

@@ -7,8 +7,9 @@
 
 enum {
     EXIT_FINE = 0,
-    EXIT_DEVICE = 1, /* no device, OpenCL failed, or memory ran out: the request was right */
-    EXIT_INPUT = 2   /* a wrong file, shape or option */
+    EXIT_DEVICE = 1,  /* no device, OpenCL failed, or memory ran out: the request was right */
+    EXIT_INPUT = 2,   /* a wrong file, shape or option */
+    EXIT_MISMATCH = 3 /* a comparison found a difference that is too large */
 };
 
 typedef struct fault {

@@ -13,6 +13,7 @@
 #include <windows.h>
 #define realpath(path, resolved) _fullpath(resolved, path, 0)
 #define fchmod(descriptor, mode) ((void)(descriptor), (void)(mode), 0)
+#define link(from, to)           (CreateHardLinkA(to, from, NULL) ? 0 : -1)
 #define rename(from, to)         (MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING) ? 0 : (errno = EACCES, -1))
 #else
 #define O_BINARY 0
@@ -62,13 +63,36 @@ static int open_temporary(file_replacement *r, fault *f)
     return EXIT_FINE;
 }
 
+/* The path of a file that need not exist, in a directory that must: one name for one file. NULL: no such directory, or
+ * no memory. */
+static char *resolve(const char *path)
+{
+    size_t length = measure_directory(path);
+    const char *name = path + length;
+    char *resolved = NULL, *real = NULL, *directory = malloc(length + 1);
+    if (!directory)
+        return NULL;
+    memcpy(directory, path, length);
+    directory[length] = 0;
+    real = realpath(length > 0 ? directory : ".", NULL);
+    if (real && (resolved = malloc(strlen(real) + strlen(name) + 2)) != NULL)
+        sprintf(resolved, "%s/%s", real, name);
+    free(real);
+    free(directory);
+    return resolved;
+}
+
 int file_begin(file_replacement *r, const char *path, fault *f)
 {
     struct stat existing;
     int exists = stat(path, &existing) == 0;
+    if (!*path)
+        return fault_set(f, EXIT_INPUT, "the name of a file to write is empty");
+    if (!exists && errno != ENOENT)
+        return fault_set(f, EXIT_INPUT, "%s cannot be written: %s", path, strerror(errno));
     if (exists && !S_ISREG(existing.st_mode))
         return fault_set(f, EXIT_INPUT, "%s is not a regular file, so it cannot be replaced whole", path);
-    r->target = exists ? realpath(path, NULL) : NULL;
+    r->target = exists ? realpath(path, NULL) : resolve(path);
     if (!r->target) {
         size_t bytes = strlen(path) + 1;
         r->target = malloc(bytes);
@@ -95,11 +119,38 @@ int file_close(file_replacement *r, fault *f)
 
 int file_commit(file_replacement *r, fault *f)
 {
+    size_t bytes = strlen(r->temporary) + sizeof ".old";
+    r->backup = malloc(bytes);
+    if (!r->backup)
+        return fault_memory(f);
+    snprintf(r->backup, bytes, "%s.old", r->temporary);
+    if (link(r->target, r->backup) != 0) { /* nothing was there; or a file system without links, where undo removes */
+        free(r->backup);
+        r->backup = NULL;
+    }
     if (rename(r->temporary, r->target) != 0)
         return fault_set(f, EXIT_INPUT, "%s cannot be replaced: %s", r->target, strerror(errno));
     free(r->temporary);
     r->temporary = NULL;
+    r->committed = 1;
     return EXIT_FINE;
+}
+
+void file_undo(file_replacement *r)
+{
+    if (!r->committed)
+        return;
+    if (r->backup)
+        (void)rename(r->backup, r->target);
+    else
+        (void)remove(r->target);
+    free(r->backup);
+    r->backup = NULL;
+}
+
+int file_same(const file_replacement *a, const file_replacement *b)
+{
+    return strcmp(a->target, b->target) == 0;
 }
 
 void file_release(file_replacement *r)
@@ -108,7 +159,10 @@ void file_release(file_replacement *r)
         fclose(r->stream);
     if (r->temporary)
         remove(r->temporary);
+    if (r->backup)
+        remove(r->backup);
     free(r->temporary);
+    free(r->backup);
     free(r->target);
     memset(r, 0, sizeof *r);
 }

@@ -11,6 +11,8 @@
 /* A file that is written under a temporary name in the target's directory until it is committed. All zero: none. */
 typedef struct file_replacement {
     char *target, *temporary; /* temporary NULL: committed, or never begun */
+    char *backup;             /* what the target was before it was committed; NULL: nothing, or no longer kept */
+    int committed;
     FILE *stream;
 } file_replacement;
 
@@ -24,7 +26,14 @@ int file_close(file_replacement *r, fault *f);
 /* The target now is the new file, in one step. After file_close. */
 int file_commit(file_replacement *r, fault *f);
 
-/* Releases r, and removes the temporary file unless it was committed. r may be all zero. */
+/* After file_commit: the target is again what it was before. For when another file of the same set cannot be replaced.
+ */
+void file_undo(file_replacement *r);
+
+/* Whether two begun replacements are of one file. */
+int file_same(const file_replacement *a, const file_replacement *b);
+
+/* Releases r, and removes what is left of temporary files. r may be all zero. */
 void file_release(file_replacement *r);
 
 /* Bytes of a regular file; -1 for anything else (a pipe), which has no size before its end. */

@@ -167,6 +167,10 @@ int npy_write_all(const npy_output *outputs, size_t count, fault *f)
         if (!outputs[i].path)
             continue;
         status = file_begin(&files[i], outputs[i].path, f);
+        for (size_t k = 0; k < i && status == EXIT_FINE; k++)
+            if (outputs[k].path && file_same(&files[k], &files[i]))
+                status = fault_set(f, EXIT_INPUT, "%s and %s are one file, expected a file each", outputs[k].path,
+                                   outputs[i].path);
         if (status == EXIT_FINE && !write_array(files[i].stream, outputs[i].array))
             status = fault_set(f, EXIT_INPUT, "%s cannot be written: %s", outputs[i].path, strerror(errno));
         if (status == EXIT_FINE)
@@ -175,8 +179,11 @@ int npy_write_all(const npy_output *outputs, size_t count, fault *f)
     for (size_t i = 0; i < count && status == EXIT_FINE; i++)
         if (outputs[i].path)
             status = file_commit(&files[i], f);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (status != EXIT_FINE)
+            file_undo(&files[i]);
         file_release(&files[i]);
+    }
     free(files);
     return status;
 }

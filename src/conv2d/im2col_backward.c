@@ -1,0 +1,445 @@
+/* Backward of the algorithm im2col: the gradient of the columns as a matrix product, what follows from it, and the
+ * gradient of the weight as a product with the columns. */
+#include "im2col.h"
+
+#include "../geometry.h"
+
+static const cldeform_passes from_grad_columns = CLDEFORM_GRAD_INPUT | CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK;
+static const cldeform_passes from_input = CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK | CLDEFORM_GRAD_WEIGHT;
+static const cldeform_passes from_both = CLDEFORM_GRAD_INPUT | CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK |
+                                         CLDEFORM_GRAD_WEIGHT; /* columns, or their gradient */
+
+/* ---- plan ---------------------------------------------------------------------------------------------- */
+
+cldeform_status cldeform__im2col_prepare_backward(const cldeform_conv2d *conv, im2col_plan *plan)
+{
+    cldeform_status status = CLDEFORM_OK;
+    im2col_backward *back = &plan->backward;
+    cldeform__program *program = NULL;
+    const cldeform_passes passes = conv->problem.passes;
+    const cldeform__step_form form = {.nhwc = true,
+                                      .columns = cldeform__real_dtype(conv->problem.dtype),
+                                      .im2col = (passes & from_both) != 0,
+                                      .col2offset = (passes & (CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK)) != 0};
+    TRY(cldeform__steps_prepare(conv, &form, &back->steps));
+    if (passes & CLDEFORM_GRAD_INPUT)
+        TRY(cldeform__col2im_prepare(conv, &form, &back->col2im));
+    TRY(cldeform__transfer_program(conv, &program));
+    TRY(cldeform__program_require(program, "conv2d_pack_input", &back->pack_input));
+    TRY(cldeform__program_require(program, "conv2d_load_grad_output", &back->load_grad_output));
+    TRY(cldeform__program_require(program, "conv2d_sum_grad_output", &back->sum_grad_output));
+    TRY(cldeform__program_require(program, "conv2d_add_sums", &back->add_sums));
+    TRY(cldeform__program_require(program, "conv2d_add_product", &back->add_product));
+    TRY(cldeform__program_require(program, "conv2d_store_grad_weight", &back->store_grad_weight));
+    TRY(cldeform__program_require(program, "conv2d_store_grad_bias", &back->store_grad_bias));
+done:
+    return status;
+}
+
+/* Of one image's slab and one group: grad_columns (pixels, rows/groups) = grad_output * weight. */
+static cldeform__gemm columns_gemm(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t pixels)
+{
+    const int64_t groups = conv->problem.groups, outputs = conv->problem.out_channels / groups;
+    return (cldeform__gemm){.m = pixels,
+                            .n = plan->rows / groups,
+                            .k = outputs,
+                            .lda = conv->problem.out_channels,
+                            .ldb = outputs,
+                            .ldc = plan->rows,
+                            .b_transposed = true};
+}
+
+/* Pixels of a product for the gradient of the weight: how an engine sums is its own, and long sums of floats round.
+ * What products give is added up with its rounding. */
+enum { WEIGHT_PIXELS = 512 };
+
+/* product (rows/groups, out_channels/groups) = columns * grad_output. */
+static cldeform__gemm weight_gemm(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t pixels)
+{
+    const int64_t groups = conv->problem.groups, outputs = conv->problem.out_channels / groups;
+    return (cldeform__gemm){.m = plan->rows / groups,
+                            .n = outputs,
+                            .k = pixels,
+                            .lda = plan->rows,
+                            .ldb = conv->problem.out_channels,
+                            .ldc = outputs,
+                            .a_transposed = true};
+}
+
+cldeform_status cldeform__im2col_size_backward_scratch(const cldeform_conv2d *conv, im2col_plan *plan)
+{
+    cldeform_status status = CLDEFORM_OK;
+    const int64_t slabs[] = {plan->slab_pixels, cldeform__im2col_last_slab(conv, plan)};
+    const int64_t runs[] = {cldeform__at_most(slabs[0], WEIGHT_PIXELS), slabs[0] % WEIGHT_PIXELS,
+                            cldeform__at_most(slabs[1], WEIGHT_PIXELS), slabs[1] % WEIGHT_PIXELS};
+    plan->backward.scratch = 0;
+    for (int i = 0; i < 6; i++) {
+        size_t scratch = 0;
+        const cldeform__gemm gemm = i < 2 ? columns_gemm(conv, plan, slabs[i]) : weight_gemm(conv, plan, runs[i - 2]);
+        TRY(cldeform__gemm_scratch(conv->context, &plan->engine, &gemm, &scratch));
+        if (scratch > plan->backward.scratch)
+            plan->backward.scratch = scratch;
+    }
+done:
+    return status;
+}
+
+static int64_t bias_parts(const cldeform_conv2d *conv)
+{
+    return cldeform__divide_up(conv->sizes.out_plane, TRANSFER_PART);
+}
+
+static bool packs_input(const cldeform_conv2d *conv)
+{
+    return conv->problem.layout == CLDEFORM_NCHW;
+}
+
+bool cldeform__im2col_size_backward(const cldeform_conv2d *conv, const im2col_plan *plan, cldeform_passes passes,
+                                    int64_t images, size_t parts[BACKWARD_PARTS])
+{
+    const int64_t outputs = conv->problem.out_channels;
+    const int64_t columns[] = {images, plan->rows, plan->slab_pixels}, loaded[] = {images, outputs, plan->slab_pixels};
+    const int64_t sums[] = {images, outputs, bias_parts(conv)};
+    const size_t data_size = cldeform__dtype_size(conv->problem.dtype);
+    int64_t n_columns, n_loaded, n_sums, n_input;
+    for (int i = 0; i < BACKWARD_PARTS; i++)
+        parts[i] = 0;
+    if ((passes & CLDEFORM_GRAD_INPUT) &&
+        !cldeform__col2im_sizes(conv, &plan->backward.col2im, images, plan->slab_pixels, parts))
+        return false;
+    if (!cldeform__product(columns, 3, &n_columns) || !cldeform__product(loaded, 3, &n_loaded) ||
+        !cldeform__product(sums, 3, &n_sums) || !cldeform__multiply(images, conv->sizes.input, &n_input))
+        return false;
+    if ((passes & from_grad_columns) && !cldeform__bytes(conv->sizes.weight, plan->real_size, &parts[BACK_WEIGHT]))
+        return false;
+    if ((passes & from_input) && packs_input(conv) && !cldeform__bytes(n_input, data_size, &parts[BACK_INPUT]))
+        return false;
+    if ((passes & from_both) && (!cldeform__bytes(n_loaded, plan->real_size, &parts[BACK_GRAD_OUTPUT]) ||
+                                 !cldeform__bytes(n_columns, plan->real_size, &parts[BACK_COLUMNS])))
+        return false;
+    if ((passes & CLDEFORM_GRAD_WEIGHT) && !cldeform__bytes(conv->sizes.weight, plan->real_size, &parts[BACK_PRODUCT]))
+        return false;
+    parts[BACK_GRAD_WEIGHT] = parts[BACK_GRAD_WEIGHT_REST] = parts[BACK_PRODUCT];
+    if ((passes & CLDEFORM_GRAD_BIAS) && (!cldeform__bytes(n_sums, plan->real_size, &parts[BACK_BIAS_SUMS]) ||
+                                          !cldeform__bytes(outputs, plan->real_size, &parts[BACK_BIAS])))
+        return false;
+    parts[BACK_BIAS_REST] = parts[BACK_BIAS];
+    parts[BACK_SCRATCH] = passes & from_both ? plan->backward.scratch : 0;
+    return true;
+}
+
+/* ---- steps --------------------------------------------------------------------------------------------- */
+
+static size_t blocks_of(int64_t channels)
+{
+    return (size_t)cldeform__at_most(cldeform__divide_up(channels, TRANSFER_BLOCK), CLDEFORM__MOST_GROUPS);
+}
+
+static size_t group_of(const cldeform__call *call)
+{
+    return (size_t)call->context->tuning.im2col_group;
+}
+
+static cldeform_status enqueue_pack_input(const cldeform_conv2d *conv, cldeform__call *call, int64_t images,
+                                          const cldeform__operand *input, cl_mem packed)
+{
+    const im2col_plan *plan = conv->plan;
+    const cl_ulong2 place = cldeform__place_of(input);
+    const cldeform__argument arguments[] = {ARGUMENT(plan->backward.steps.geometry), ARGUMENT(input->buffer),
+                                            ARGUMENT(place), ARGUMENT(packed)};
+    const cldeform__launch launch = {
+        .step = "pack_input",
+        .kernel = plan->backward.pack_input,
+        .arguments = arguments,
+        .n_arguments = 4,
+        .items = {(size_t)(conv->problem.in_h * conv->problem.in_w), blocks_of(conv->problem.in_channels),
+                  (size_t)images},
+        .group = group_of(call),
+        .bytes = 2 * (double)images * (double)conv->sizes.input * (double)cldeform__dtype_size(conv->problem.dtype),
+    };
+    return cldeform__call_launch(call, &launch);
+}
+
+static cldeform_status enqueue_load(const cldeform_conv2d *conv, cldeform__call *call, const cldeform__slab *slab,
+                                    const cldeform__operand *grad_output, cl_mem loaded)
+{
+    const im2col_plan *plan = conv->plan;
+    const cl_ulong2 place = cldeform__place_of(grad_output);
+    const cl_int first_pixel = (cl_int)slab->first_pixel, pixels = (cl_int)slab->pixels;
+    const cldeform__argument arguments[] = {
+        ARGUMENT(plan->backward.steps.geometry), ARGUMENT(first_pixel), ARGUMENT(pixels),
+        ARGUMENT(grad_output->buffer),           ARGUMENT(place),       ARGUMENT(loaded)};
+    const cldeform__launch launch = {
+        .step = "load_grad_output",
+        .kernel = plan->backward.load_grad_output,
+        .arguments = arguments,
+        .n_arguments = 6,
+        .items = {(size_t)pixels, blocks_of(conv->problem.out_channels), (size_t)slab->images},
+        .group = group_of(call),
+        .bytes = (double)slab->images * (double)slab->pixels * (double)conv->problem.out_channels *
+                 (double)(plan->real_size + cldeform__dtype_size(conv->problem.dtype)),
+    };
+    return cldeform__call_launch(call, &launch);
+}
+
+static cldeform_status enqueue_bias(const cldeform_conv2d *conv, cldeform__call *call, int64_t images, bool first,
+                                    const cldeform__operand *grad_output, const cl_mem parts[BACKWARD_PARTS])
+{
+    cldeform_status status;
+    const im2col_plan *plan = conv->plan;
+    const cl_ulong2 place = cldeform__place_of(grad_output);
+    const size_t outputs = (size_t)conv->problem.out_channels;
+    const cl_int n_parts = (cl_int)(images * bias_parts(conv)), is_first = first;
+    const double elements = (double)images * (double)conv->sizes.output;
+    const cldeform__argument sum[] = {ARGUMENT(plan->backward.steps.geometry), ARGUMENT(grad_output->buffer),
+                                      ARGUMENT(place), ARGUMENT(parts[BACK_BIAS_SUMS])};
+    const cldeform__argument add[] = {ARGUMENT(plan->backward.steps.geometry),
+                                      ARGUMENT(parts[BACK_BIAS_SUMS]),
+                                      ARGUMENT(n_parts),
+                                      ARGUMENT(parts[BACK_BIAS]),
+                                      ARGUMENT(parts[BACK_BIAS_REST]),
+                                      ARGUMENT(is_first)};
+    const cldeform__launch launches[] = {
+        {.step = "sum_grad_output",
+         .kernel = plan->backward.sum_grad_output,
+         .arguments = sum,
+         .n_arguments = 4,
+         .items = {outputs, (size_t)cldeform__at_most(bias_parts(conv), CLDEFORM__MOST_GROUPS), (size_t)images},
+         .group = group_of(call),
+         .flop = elements,
+         .bytes = elements * (double)cldeform__dtype_size(conv->problem.dtype)},
+        {.step = "add_sums",
+         .kernel = plan->backward.add_sums,
+         .arguments = add,
+         .n_arguments = 6,
+         .items = {outputs, 1, 1},
+         .group = group_of(call),
+         .flop = (double)n_parts * (double)outputs,
+         .bytes = (double)n_parts * (double)outputs * (double)plan->real_size},
+    };
+    TRY(cldeform__call_launch(call, &launches[0]));
+    TRY(cldeform__call_launch(call, &launches[1]));
+done:
+    return status;
+}
+
+/* grad_weight or grad_bias from its sum; sum NULL: zeros. */
+static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call *call, const char *step,
+                                     cldeform__kernel *kernel, int64_t elements, cl_mem sum, cl_mem rest,
+                                     const cldeform__operand *gradient, bool accumulates)
+{
+    const im2col_plan *plan = conv->plan;
+    const cl_ulong first = gradient->start;
+    const cl_int accumulate = accumulates;
+    const cldeform__argument arguments[] = {ARGUMENT(plan->backward.steps.geometry),
+                                            ARGUMENT(sum),
+                                            ARGUMENT(rest),
+                                            ARGUMENT(gradient->buffer),
+                                            ARGUMENT(first),
+                                            ARGUMENT(accumulate)};
+    const cldeform__launch launch = {
+        .step = step,
+        .kernel = kernel,
+        .arguments = arguments,
+        .n_arguments = 6,
+        .items = {(size_t)elements, 1, 1},
+        .group = group_of(call),
+        .bytes = (double)elements * (double)(plan->real_size + cldeform__dtype_size(conv->problem.weight_grad_dtype)),
+    };
+    return cldeform__call_launch(call, &launch);
+}
+
+/* ---- the pass ------------------------------------------------------------------------------------------ */
+
+/* What the products of a slab take and give. */
+typedef struct slab_matrices {
+    cldeform__matrix grad_output; /* of the slab's first image and pixel */
+    size_t image_stride;          /* of it */
+    const cl_mem *parts;
+    bool first; /* nothing has been added to the gradient of the weight */
+} slab_matrices;
+
+static cldeform__matrix grad_output_of(const cldeform_conv2d *conv, const slab_matrices *on, size_t image, size_t pixel,
+                                       size_t group)
+{
+    const size_t channels = (size_t)conv->problem.out_channels, outputs = channels / (size_t)conv->problem.groups;
+    return (cldeform__matrix){on->grad_output.buffer,
+                              on->grad_output.start + image * on->image_stride + pixel * channels + group * outputs};
+}
+
+/* The columns' of a pixel and group. */
+static cldeform__matrix columns_of(const cldeform_conv2d *conv, const slab_matrices *on, const cldeform__slab *slab,
+                                   size_t image, size_t pixel, size_t group)
+{
+    const size_t rows = (size_t)(conv->problem.in_channels * conv->sizes.taps);
+    return (cldeform__matrix){on->parts[BACK_COLUMNS], (image * (size_t)slab->pixels + pixel) * rows +
+                                                           group * (rows / (size_t)conv->problem.groups)};
+}
+
+static cldeform_status enqueue_grad_columns(const cldeform_conv2d *conv, cldeform__call *call,
+                                            const cldeform__slab *slab, const slab_matrices *on)
+{
+    const im2col_plan *plan = conv->plan;
+    const cldeform__gemm gemm = columns_gemm(conv, plan, slab->pixels);
+    for (size_t image = 0; image < (size_t)slab->images; image++) {
+        for (size_t group = 0; group < (size_t)conv->problem.groups; group++) {
+            const cldeform__matrix weight = {on->parts[BACK_WEIGHT], group * (size_t)(gemm.n * gemm.k)};
+            const cldeform_status status =
+                cldeform__gemm_enqueue(call, &plan->engine, &gemm, grad_output_of(conv, on, image, 0, group), weight,
+                                       columns_of(conv, on, slab, image, 0, group), on->parts[BACK_SCRATCH]);
+            if (status != CLDEFORM_OK)
+                return status;
+        }
+    }
+    return CLDEFORM_OK;
+}
+
+/* The sum += the products of a run of pixels of one image, from there on. */
+static cldeform_status enqueue_grad_weight(const cldeform_conv2d *conv, cldeform__call *call,
+                                           const cldeform__slab *slab, size_t image, int64_t pixel, slab_matrices *on)
+{
+    cldeform_status status = CLDEFORM_OK;
+    const im2col_plan *plan = conv->plan;
+    const cldeform__gemm gemm = weight_gemm(conv, plan, cldeform__at_most(WEIGHT_PIXELS, slab->pixels - pixel));
+    for (size_t group = 0; group < (size_t)conv->problem.groups; group++) {
+        const cldeform__matrix product = {on->parts[BACK_PRODUCT], group * (size_t)(gemm.m * gemm.n)};
+        TRY(cldeform__gemm_enqueue(call, &plan->engine, &gemm, columns_of(conv, on, slab, image, (size_t)pixel, group),
+                                   grad_output_of(conv, on, image, (size_t)pixel, group), product,
+                                   on->parts[BACK_SCRATCH]));
+    }
+    const cl_ulong n = (cl_ulong)conv->sizes.weight;
+    const cl_int first = on->first;
+    const cldeform__argument arguments[] = {ARGUMENT(n), ARGUMENT(on->parts[BACK_PRODUCT]),
+                                            ARGUMENT(on->parts[BACK_GRAD_WEIGHT]),
+                                            ARGUMENT(on->parts[BACK_GRAD_WEIGHT_REST]), ARGUMENT(first)};
+    const cldeform__launch launch = {
+        .step = "add_product",
+        .kernel = plan->backward.add_product,
+        .arguments = arguments,
+        .n_arguments = 5,
+        .items = {(size_t)n, 1, 1},
+        .group = group_of(call),
+        .flop = (double)n,
+        .bytes = 5 * (double)n * (double)plan->real_size,
+    };
+    TRY(cldeform__call_launch(call, &launch));
+    on->first = false;
+done:
+    return status;
+}
+
+/* Whether products may read grad_output where it is: pixel by pixel, in their type, within the reach of their indices.
+ */
+static bool reads_directly(const cldeform_conv2d *conv, int64_t batch, const cldeform__operand *grad_output)
+{
+    const im2col_plan *plan = conv->plan;
+    return conv->problem.layout == CLDEFORM_NHWC && conv->problem.dtype != CLDEFORM_F16 &&
+           cldeform__gemm_can_address(&plan->engine, grad_output->start,
+                                      (size_t)(batch - 1) * grad_output->stride + (size_t)conv->sizes.output);
+}
+
+/* One slab: everything that follows from its columns and from their gradient. */
+static cldeform_status run_slab(const cldeform_conv2d *conv, cldeform__call *call, const cldeform__slab *slab,
+                                const cldeform__conv2d_operands *operands, const cldeform__conv2d_gradients *gradients,
+                                const cl_mem parts[BACKWARD_PARTS], slab_matrices *on, bool direct)
+{
+    cldeform_status status = CLDEFORM_OK;
+    const im2col_plan *plan = conv->plan;
+    const im2col_backward *back = &plan->backward;
+    const cldeform_passes wanted = gradients->wanted;
+    const cldeform__column_view columns = {parts[BACK_COLUMNS], 0, (size_t)(plan->rows * slab->pixels),
+                                           (size_t)plan->rows};
+    if (direct) {
+        const size_t first = (size_t)slab->first_pixel * (size_t)conv->problem.out_channels;
+        on->grad_output = (cldeform__matrix){gradients->grad_output.buffer, gradients->grad_output.start + first};
+        on->image_stride = gradients->grad_output.stride;
+    } else {
+        TRY(enqueue_load(conv, call, slab, &gradients->grad_output, parts[BACK_GRAD_OUTPUT]));
+        on->grad_output = (cldeform__matrix){parts[BACK_GRAD_OUTPUT], 0};
+        on->image_stride = (size_t)(slab->pixels * conv->problem.out_channels);
+    }
+    if (wanted & from_grad_columns)
+        TRY(enqueue_grad_columns(conv, call, slab, on));
+    if (wanted & (CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK))
+        TRY(cldeform__enqueue_col2offset(conv, &back->steps, call, slab, operands, gradients, &columns));
+    if (wanted & CLDEFORM_GRAD_INPUT)
+        TRY(cldeform__enqueue_col2im(conv, &back->col2im, call, slab, operands, &columns, parts));
+    if (wanted & CLDEFORM_GRAD_WEIGHT) {
+        TRY(cldeform__enqueue_im2col(conv, &back->steps, call, slab, operands, &columns));
+        for (int64_t image = 0; image < slab->images; image++)
+            for (int64_t pixel = 0; pixel < slab->pixels; pixel += WEIGHT_PIXELS)
+                TRY(enqueue_grad_weight(conv, call, slab, (size_t)image, pixel, on));
+    }
+done:
+    return status;
+}
+
+/* The images of a chunk. */
+static cldeform_status run_chunk(const cldeform_conv2d *conv, cldeform__call *call, int64_t images, bool first,
+                                 const cldeform__conv2d_operands *given, const cldeform__conv2d_gradients *gradients,
+                                 const cl_mem parts[BACKWARD_PARTS], slab_matrices *on, bool direct)
+{
+    cldeform_status status = CLDEFORM_OK;
+    const im2col_plan *plan = conv->plan;
+    const cldeform_passes wanted = gradients->wanted;
+    cldeform__conv2d_operands operands = *given;
+    if ((wanted & from_input) && packs_input(conv)) {
+        TRY(enqueue_pack_input(conv, call, images, &given->input, parts[BACK_INPUT]));
+        operands.input = (cldeform__operand){.buffer = parts[BACK_INPUT], .stride = (size_t)conv->sizes.input};
+    }
+    if (wanted & CLDEFORM_GRAD_INPUT)
+        TRY(cldeform__enqueue_clear(conv, &plan->backward.col2im, call, images, parts));
+    for (int64_t pixel = 0; (wanted & from_both) && pixel < conv->sizes.out_plane; pixel += plan->slab_pixels) {
+        const cldeform__slab slab = {images, pixel,
+                                     cldeform__at_most(plan->slab_pixels, conv->sizes.out_plane - pixel)};
+        TRY(run_slab(conv, call, &slab, &operands, gradients, parts, on, direct));
+    }
+    if (wanted & CLDEFORM_GRAD_INPUT)
+        TRY(cldeform__enqueue_store_grad_input(conv, &plan->backward.col2im, call, images, gradients, parts));
+    if (wanted & CLDEFORM_GRAD_BIAS)
+        TRY(enqueue_bias(conv, call, images, first, &gradients->grad_output, parts));
+done:
+    return status;
+}
+
+cldeform_status cldeform__im2col_backward(const cldeform_conv2d *conv, cldeform__call *call, int64_t batch,
+                                          const cldeform__conv2d_operands *operands,
+                                          const cldeform__conv2d_gradients *gradients, cldeform__workspace *workspace)
+{
+    cldeform_status status = CLDEFORM_OK;
+    const im2col_plan *plan = conv->plan;
+    const cldeform_passes wanted = gradients->wanted;
+    size_t sizes[BACKWARD_PARTS];
+    cl_mem parts[BACKWARD_PARTS] = {NULL};
+    if (batch > 0) {
+        const bool direct = reads_directly(conv, batch, &gradients->grad_output);
+        const int64_t images = cldeform__im2col_chunk(conv, plan, wanted, batch, workspace->end - workspace->next);
+        if (!cldeform__im2col_size_backward(conv, plan, wanted, images, sizes)) {
+            status = cldeform__fail(CLDEFORM_LIMIT, "the workspace's size overflows");
+            goto done;
+        }
+        for (int i = 0; i < BACKWARD_PARTS; i++)
+            TRY(cldeform__workspace_part(workspace, sizes[i], &parts[i]));
+        TRY(cldeform__call_use_scratch(call, workspace->parts[0]));
+        slab_matrices on = {.parts = parts, .first = true};
+        const cldeform__matrix weight = {parts[BACK_WEIGHT], 0};
+        if (wanted & from_grad_columns)
+            TRY(cldeform__im2col_pack(conv, &plan->backward.steps, call, &operands->weight, weight));
+        for (int64_t image = 0; image < batch; image += images) {
+            const cldeform__conv2d_operands chunk = cldeform__operands_from(operands, image);
+            const cldeform__conv2d_gradients chunk_gradients = cldeform__gradients_from(gradients, image);
+            TRY(run_chunk(conv, call, cldeform__at_most(images, batch - image), image == 0, &chunk, &chunk_gradients,
+                          parts, &on, direct));
+        }
+    }
+    if (wanted & CLDEFORM_GRAD_WEIGHT)
+        TRY(enqueue_store(conv, call, "store_grad_weight", plan->backward.store_grad_weight, conv->sizes.weight,
+                          parts[BACK_GRAD_WEIGHT], parts[BACK_GRAD_WEIGHT_REST], &gradients->grad_weight,
+                          (gradients->accumulate & CLDEFORM_GRAD_WEIGHT) != 0));
+    if (wanted & CLDEFORM_GRAD_BIAS)
+        TRY(enqueue_store(conv, call, "store_grad_bias", plan->backward.store_grad_bias, conv->problem.out_channels,
+                          parts[BACK_BIAS], parts[BACK_BIAS_REST], &gradients->grad_bias,
+                          (gradients->accumulate & CLDEFORM_GRAD_BIAS) != 0));
+done:
+    return status;
+}

@@ -1,0 +1,260 @@
+/* Which OpenCL calls backward and the parts make: none that allocate, compile or block in a call that has a workspace;
+ * every one of them may fail; and every object is released. */
+#include "backward_fixture.h"
+#include "cl_layer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const cl_layer *layer;
+
+static long count_all(const char *const *functions)
+{
+    long n = 0;
+    for (int i = 0; functions[i]; i++) {
+        const long calls = layer->count(functions[i]);
+        if (calls < 0)
+            fail_msg("the layer does not watch %s", functions[i]);
+        n += calls;
+    }
+    return n;
+}
+
+static const char *const heavy[] = {"clCreateProgramWithSource",
+                                    "clCreateProgramWithBinary",
+                                    "clBuildProgram",
+                                    "clCompileProgram",
+                                    "clLinkProgram",
+                                    "clCreateBuffer",
+                                    "clCreateCommandQueue",
+                                    "clCreateCommandQueueWithProperties",
+                                    NULL};
+
+static void calls_allocate_and_compile_nothing(void **state)
+{
+    (void)state;
+    cl_command_queue const queues[] = {device.queue, device.out_of_order};
+    for (int variant = 0; variant < 4; variant++) {
+        cl_command_queue queue = queues[variant % 2];
+        cldeform_conv2d_problem problem = test_chunked_problem(variant / 2);
+        test_backward_fixture f;
+        if (!queue)
+            continue;
+        problem.dtype = variant % 2 == variant / 2 ? CLDEFORM_F32 : CLDEFORM_F16;
+        test_backward_fixture_create(&device, device.context, &problem, &f);
+        assert_ok(cldeform_conv2d_warm_up(f.conv, queue));
+        for (cldeform_passes asked = CLDEFORM_GRAD_INPUT; asked <= CLDEFORM_BACKWARD; asked += CLDEFORM_GRAD_INPUT) {
+            cl_event done = NULL;
+            for (int i = 0; i < TEST_GRADIENTS; i++)
+                test_gradient_slot(&f.gradients, i)->buffer = asked & test_gradient_bit(i) ? f.results[i] : NULL;
+            layer->reset();
+            assert_ok(test_backward_fixture_call(&f, queue, 0, NULL, &done));
+            assert_int_equal(layer->blocking(), 0);
+            assert_cl(clWaitForEvents(1, &done)); /* the queue of an out-of-order call is used again */
+            assert_cl(clReleaseEvent(done));
+            assert_int_equal(count_all(heavy), 0);
+        }
+        test_backward_fixture_destroy(&f);
+    }
+}
+
+static void references_now(long references[CL_LAYER_OBJECT_COUNT])
+{
+    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++)
+        references[o] = layer->references((cl_layer_object)o);
+}
+
+static void check_references(const long before[CL_LAYER_OBJECT_COUNT], const char *when)
+{
+    static const char *const names[] = {"context", "queue", "memory", "program", "kernel", "event"};
+    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++) {
+        const long now = layer->references((cl_layer_object)o);
+        if (now != before[o])
+            fail_msg("%s: %ld references to %s objects, before it were %ld", when, now, names[o], before[o]);
+    }
+}
+
+/* Three calls that follow each other, as far as the one before succeeded. */
+static cldeform_status call_all(const cldeform_conv2d *conv, cl_command_queue queue, test_backward_fixture *f,
+                                cl_mem columns)
+{
+    cl_event done[3] = {NULL, NULL, NULL};
+    const cldeform_columns argument = {columns, 0, 0, 0};
+    cldeform_conv2d_gradients one = CLDEFORM_INIT(cldeform_conv2d_gradients);
+    one.grad_input = f->gradients.grad_input;
+    cldeform_status status = cldeform_conv2d_im2col(conv, queue, &f->tensors, 0, 1, &argument, NULL, 0, NULL, &done[0]);
+    if (status == CLDEFORM_OK)
+        status = cldeform_conv2d_col2im(conv, queue, &f->tensors, 0, 1, &argument, &one, NULL, 1, &done[0], &done[1]);
+    if (status == CLDEFORM_OK)
+        status = cldeform_conv2d_backward(conv, queue, &f->tensors, &f->gradients, NULL, 1, &done[1], &done[2]);
+    assert_int_equal(status == CLDEFORM_OK, done[2] != NULL);
+    for (int i = 0; i < 3; i++)
+        if (done[i])
+            assert_int_equal(clReleaseEvent(done[i]), CL_SUCCESS);
+    clFinish(queue);
+    return status;
+}
+
+/* Lets the nth call fail. false: there were fewer. */
+static bool is_last(long n, cldeform_status status, char when[200], int *failures, int *tolerated)
+{
+    char function[100] = "";
+    if (layer->failed())
+        snprintf(function, sizeof function, "%s", layer->failed());
+    layer->fail_nth(NULL, 0, CL_SUCCESS);
+    if (!function[0])
+        return true; /* fewer calls than n */
+    snprintf(when, 200, "call %ld, %s, failed", n, function);
+    if (status == CLDEFORM_OK)
+        (*tolerated)++; /* a clFinish of this test, or facts that the library can do without */
+    else
+        (*failures)++;
+    if (status != CLDEFORM_OK && strlen(cldeform_last_error()) < 5)
+        fail_msg("%s: no text", when);
+    return false;
+}
+
+static void fail_nth(long n)
+{
+    const cl_int errors[] = {CL_OUT_OF_HOST_MEMORY, CL_INVALID_OPERATION};
+    layer->reset();
+    assert_int_equal(layer->fail_nth(NULL, n, errors[n % 2]), 0);
+}
+
+static cldeform_context *create_context(void)
+{
+    cldeform_context *context = NULL;
+    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    options.ignore_environment = 1;
+    options.cache_dir = "";
+    assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
+    return context;
+}
+
+/* The first OpenCL call fails, then the second, ... until none is left: each time an error status with a text, and
+ * nothing leaks; the next run succeeds. */
+static void every_call_may_fail(void **state)
+{
+    (void)state;
+    cl_command_queue const queues[] = {device.queue, device.out_of_order};
+    for (int q = 0; q < 2; q++) {
+        cldeform_conv2d_problem problem = test_chunked_problem(q);
+        cldeform_shape columns = CLDEFORM_INIT(cldeform_shape);
+        test_backward_fixture f;
+        if (!queues[q])
+            continue;
+        problem.batch = 1;
+        problem.passes |= CLDEFORM_IM2COL | CLDEFORM_COL2IM;
+        test_backward_fixture_create(&device, device.context, &problem, &f);
+        assert_ok(cldeform_conv2d_warm_up(f.conv, queues[q])); /* CLBlast compiles and keeps its programs */
+        assert_ok(cldeform_conv2d_shape(&problem, CLDEFORM_COLUMNS, &columns));
+        cl_int error = CL_SUCCESS;
+        cl_mem memory = clCreateBuffer(device.cl, CL_MEM_READ_WRITE, columns.bytes, NULL, &error);
+        assert_int_equal(error, CL_SUCCESS);
+
+        long at_first[CL_LAYER_OBJECT_COUNT], before[CL_LAYER_OBJECT_COUNT];
+        references_now(at_first);
+        cldeform_context *context = create_context();
+        cldeform_conv2d *conv = NULL;
+        assert_ok(cldeform_conv2d_create(context, &problem, &conv));
+        assert_ok(cldeform_conv2d_warm_up(conv, queues[q]));
+        assert_ok(call_all(conv, queues[q], &f, memory));
+        references_now(before);
+        int failures = 0, tolerated = 0;
+        for (long n = 1;; n++) {
+            char when[200];
+            fail_nth(n);
+            const cldeform_status status = call_all(conv, queues[q], &f, memory);
+            if (is_last(n, status, when, &failures, &tolerated))
+                break;
+            assert_cl(clFinish(queues[q]));
+            /* the context may keep another queue, and an event of each */
+            const long events = layer->references(CL_LAYER_EVENT);
+            before[CL_LAYER_QUEUE] = layer->references(CL_LAYER_QUEUE);
+            before[CL_LAYER_EVENT] = at_first[CL_LAYER_EVENT] + before[CL_LAYER_QUEUE] - at_first[CL_LAYER_QUEUE];
+            if (events < before[CL_LAYER_EVENT])
+                before[CL_LAYER_EVENT] = events;
+            check_references(before, when);
+        }
+        printf("  %d calls failed in turn, %d of them without consequences\n", failures + tolerated, tolerated);
+        assert_true(failures > 50);
+        assert_true(tolerated < failures / 10);
+        assert_ok(call_all(conv, queues[q], &f, memory));
+        test_backward_fixture_expect(&f, queues[q], 1);
+        cldeform_conv2d_destroy(conv);
+        cldeform_context_destroy(context);
+        check_references(at_first, "after all failures");
+        assert_cl(clReleaseMemObject(memory));
+        test_backward_fixture_destroy(&f);
+    }
+}
+
+/* The same where objects are created, which takes longer: one call in seven. */
+static void creation_may_fail(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = test_chunked_problem(0);
+    problem.batch = 1;
+    problem.passes |= CLDEFORM_IM2COL | CLDEFORM_COL2IM | CLDEFORM_COL2OFFSET;
+    long before[CL_LAYER_OBJECT_COUNT];
+    references_now(before);
+    int failures = 0, tolerated = 0;
+    for (long n = 1;; n += 7) {
+        char when[200];
+        cldeform_context *context = create_context();
+        cldeform_conv2d *conv = NULL;
+        fail_nth(n);
+        cldeform_status status = cldeform_conv2d_create(context, &problem, &conv);
+        assert_int_equal(status == CLDEFORM_OK, conv != NULL);
+        if (status == CLDEFORM_OK)
+            status = cldeform_conv2d_warm_up(conv, device.queue);
+        const bool last = is_last(n, status, when, &failures, &tolerated);
+        assert_cl(clFinish(device.queue));
+        cldeform_conv2d_destroy(conv);
+        cldeform_context_destroy(context);
+        if (last)
+            break;
+        check_references(before, when);
+    }
+    printf("  %d calls failed in turn, %d of them without consequences\n", failures + tolerated, tolerated);
+    assert_true(failures > 20);
+    assert_true(tolerated < failures / 5);
+    check_references(before, "after all failures");
+}
+
+/* Where the preferred workspace cannot be had, the library makes do with the minimum. */
+static void small_workspace_when_memory_is_short(void **state)
+{
+    (void)state;
+    const cldeform_conv2d_problem problem = test_chunked_problem(1);
+    size_t minimum = 0, preferred = 0;
+    test_backward_fixture f;
+    test_backward_fixture_create(&device, device.context, &problem, &f);
+    assert_ok(cldeform_conv2d_workspace_size(f.conv, CLDEFORM_BACKWARD, &minimum, &preferred));
+    assert_true(minimum < preferred);
+    layer->reset();
+    assert_int_equal(layer->fail_nth("clCreateBuffer", 1, CL_MEM_OBJECT_ALLOCATION_FAILURE), 0);
+    assert_ok(cldeform_conv2d_backward(f.conv, device.queue, &f.tensors, &f.gradients, NULL, 0, NULL, NULL));
+    assert_non_null(layer->failed());
+    layer->fail_nth(NULL, 0, CL_SUCCESS);
+    test_backward_fixture_expect(&f, device.queue, 1);
+    test_backward_fixture_destroy(&f);
+}
+
+static int open_device(void **state)
+{
+    layer = cl_layer_get();
+    return layer ? test_open_device(state) : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_allocate_and_compile_nothing),
+        cmocka_unit_test(small_workspace_when_memory_is_short),
+        cmocka_unit_test(every_call_may_fail),
+        cmocka_unit_test(creation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, open_device, test_close_device);
+}
