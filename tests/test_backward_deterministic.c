@@ -193,8 +193,9 @@ static void by_each_way(void **state)
 {
     (void)state;
     for (int way = OWNER; way <= GATHER; way++) {
-        cldeform_context *context = create_context(way, way ? "gemm_clblast=0 columns_kib=4" : "columns_kib=4");
+        cldeform_context *context = create_context(way, way ? "gemm_clblast=0 columns_kib=32" : "columns_kib=32");
         cldeform_conv2d_problem problem = create_problem(1 - way);
+        problem.batch = 2; /* of several slabs each */
         problem.deterministic = way;
         check_all(context, &problem, 4);
         cldeform_context_destroy(context);

@@ -82,7 +82,8 @@ static const char *const help[] = {
     "workspace_bytes,",
     "                     gflop, deterministic, tuning. Without a file to write it only prints them, as for --output",
     "",
-    "Files are read before any is written, so an output may take the place of an input. Two outputs cannot be one file.",
+    "Files are read before any is written, so an output may take the place of an input. Two outputs cannot be one "
+    "file.",
     "Exit status: 0 done; 1 no device, or OpenCL failed; 2 a wrong file, shape or option, and then no file is touched.",
     "Example: cldeform conv2d --input x.npy --weight w.npy --offset o.npy --mask m.npy --pad 1 --output y.npy",
     NULL,
