@@ -24,6 +24,43 @@ cldeform_status cldeform__take_struct(void *to, size_t size, const void *from, c
     return CLDEFORM_OK;
 }
 
+cldeform_status cldeform__fill_shape(cldeform_shape *shape, const int64_t *size, int rank, size_t element_size)
+{
+    cldeform_shape found;
+    if (!shape)
+        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "shape is NULL");
+    const cldeform_status status = cldeform__take_struct(&found, sizeof found, shape, "shape");
+    if (status != CLDEFORM_OK)
+        return status;
+    found.rank = rank;
+    memset(found.size, 0, sizeof found.size);
+    memcpy(found.size, size, (size_t)rank * sizeof *size);
+    if (!cldeform__product(size, rank, &found.elements) || !cldeform__bytes(found.elements, element_size, &found.bytes))
+        return cldeform__fail(CLDEFORM_LIMIT, "the tensor's size in bytes does not fit a size_t");
+    found.struct_size = shape->struct_size;
+    memcpy(shape, &found, shape->struct_size < sizeof found ? shape->struct_size : sizeof found);
+    return CLDEFORM_OK;
+}
+
+cldeform_status cldeform__check_fp64(const cldeform_context *context, const char *name, cldeform_dtype dtype)
+{
+    if (dtype == CLDEFORM_F64 && !context->facts.fp64)
+        return cldeform__fail(CLDEFORM_UNSUPPORTED,
+                              "problem.%s is CLDEFORM_F64; device %s has no cl_khr_fp64, so it must be another type",
+                              name, context->facts.name);
+    return CLDEFORM_OK;
+}
+
+cldeform_status cldeform__check_byte_order(const cldeform_context *context)
+{
+    const uint16_t one = 1;
+    const bool host_little = *(const unsigned char *)&one == 1;
+    if (context->facts.little_endian != host_little)
+        return cldeform__fail(CLDEFORM_UNSUPPORTED, "device %s is %s-endian; for statistics it must be as the host is",
+                              context->facts.name, context->facts.little_endian ? "little" : "big");
+    return CLDEFORM_OK;
+}
+
 cldeform_status cldeform__check_queue(const cldeform_context *context, cl_command_queue queue,
                                       cl_command_queue_properties *properties)
 {

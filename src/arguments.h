@@ -9,10 +9,18 @@
  * version does not know must be 0. */
 cldeform_status cldeform__take_struct(void *to, size_t size, const void *from, const char *name);
 
+/* Fills a caller's shape, of whatever version. Errors: INVALID_ARGUMENT, LIMIT. */
+cldeform_status cldeform__fill_shape(cldeform_shape *shape, const int64_t *size, int rank, size_t element_size);
+
 /* Fails unless the queue belongs to the context. */
 cldeform_status cldeform__check_queue(const cldeform_context *context, cl_command_queue queue,
                                       cl_command_queue_properties *properties);
 cldeform_status cldeform__check_wait_list(const cldeform_context *context, cl_uint n_wait, const cl_event *wait);
+
+/* Fails where a type of the problem is F64 and the device has none; name: the field's. */
+cldeform_status cldeform__check_fp64(const cldeform_context *context, const char *name, cldeform_dtype dtype);
+/* Fails unless whole numbers that a kernel writes can be read by the host as they are. */
+cldeform_status cldeform__check_byte_order(const cldeform_context *context);
 
 /* A range of bytes of an allocation, for overlap checks: of the parent where the buffer is a sub-buffer. */
 typedef struct cldeform__range {

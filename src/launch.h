@@ -40,6 +40,13 @@ typedef struct cldeform__argument {
         sizeof(variable), &(variable)                                                                                  \
     }
 
+/* Arguments of a launch that differ from problem to problem, one after the other. */
+typedef struct cldeform__argument_list {
+    cldeform__argument arguments[32];
+    cl_uint n;
+} cldeform__argument_list;
+#define ADD_ARGUMENT(list, variable) (list)->arguments[(list)->n++] = (cldeform__argument)ARGUMENT(variable)
+
 typedef struct cldeform__launch {
     const char *step; /* "im2col" */
     cldeform__kernel *kernel;

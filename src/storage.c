@@ -6,6 +6,16 @@ size_t cldeform__dtype_size(cldeform_dtype dtype)
     return dtype == CLDEFORM_F16 ? 2 : dtype == CLDEFORM_F64 ? 8 : 4;
 }
 
+int cldeform__bits(cldeform_dtype dtype)
+{
+    return (int)cldeform__dtype_size(dtype) * 8;
+}
+
+cldeform_dtype cldeform__real_dtype(cldeform_dtype dtype)
+{
+    return dtype == CLDEFORM_F64 ? CLDEFORM_F64 : CLDEFORM_F32;
+}
+
 const char *cldeform__dtype_name(cldeform_dtype dtype)
 {
     return dtype == CLDEFORM_F16 ? "fp16" : dtype == CLDEFORM_F64 ? "fp64" : "fp32";

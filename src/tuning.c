@@ -14,11 +14,13 @@
 static const struct row {
     const char *label, *part;
     int cpu;
-    int im2col_group, channel_vector, col2im, col2im_vector, columns_kib, gemm_clblast, long_index, atomic_form;
+    int im2col_group, channel_vector, col2im, col2im_vector, roi_lanes, roi_vectors, roi_tile_h, roi_tile_w;
+    int columns_kib, gemm_clblast, long_index, atomic_form;
 } rows[] = {
-    /* im2col_group, channel_vector, col2im, col2im_vector, columns_kib, gemm_clblast, long_index, atomic_form */
-    {"cpu", "", 1, 64, 8, 3, 16, 8192, 1, 0, 0},
-    {"default", "", -1, 64, 4, 2, 1, 24576, 1, 0, 0},
+    /* im2col_group, channel_vector, col2im, col2im_vector, roi_lanes, roi_vectors, roi_tile_h, roi_tile_w,
+     * columns_kib, gemm_clblast, long_index, atomic_form */
+    {"cpu", "", 1, 64, 8, 3, 16, 1, 8, 8, 16, 8192, 1, 0, 0},
+    {"default", "", -1, 64, 4, 2, 1, 64, 1, 8, 8, 24576, 1, 0, 0},
 };
 
 static bool contains(const char *text, const char *part)

@@ -12,6 +12,10 @@
       "gradient of the input: 0 scatter by owners of channels, 1 gather, 2 atomic (gather where deterministic is "     \
       "asked for), 3 scatter where every compute unit has a block of channels, else gather")                           \
     X(col2im_vector, 1, 16, "channels that col2im adds at once: 1, 2, 4, 8 or 16")                                     \
+    X(roi_lanes, 1, 256, "work-items that share the channels of a bin or tile in RoI pooling; 1: one does them all")   \
+    X(roi_vectors, 1, 16, "vectors of channels that each of them works on at once")                                    \
+    X(roi_tile_h, 1, 16, "rows of the tiles that the gradient of RoI pooling's input is collected in")                 \
+    X(roi_tile_w, 1, 16, "columns of them")                                                                            \
     X(columns_kib, 1, 1 << 20, "size aimed at for the columns that are in memory at a time, KiB")                      \
     X(gemm_clblast, 0, 1, "1: CLBlast multiplies; 0: the built-in kernel does")                                        \
     X(long_index, 0, 1, "1: 64-bit indices in kernels even where 32 bits are enough; for tests")                       \

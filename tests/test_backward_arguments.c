@@ -1,11 +1,9 @@
 /* Every wrong argument of backward and of the parts: its status, its text, nothing enqueued, outputs untouched. */
 #include "backward_fixture.h"
-#include "cl_layer.h"
+#include "layer.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const cl_layer *layer;
 
 typedef struct fixture {
     test_backward_fixture f;
@@ -404,12 +402,6 @@ static void workspaces(void **state)
     clReleaseMemObject(both);
 }
 
-static int open_device(void **state)
-{
-    layer = cl_layer_get();
-    return layer ? test_open_device(state) : -1;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create_fixture, destroy_fixture)
 
 int main(void)
@@ -431,5 +423,5 @@ int main(void)
         TEST(what_is_not_looked_at),
         TEST(workspaces),
     };
-    return cmocka_run_group_tests(tests, open_device, test_close_device);
+    return cmocka_run_group_tests(tests, test_open_layer, test_close_device);
 }

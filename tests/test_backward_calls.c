@@ -1,35 +1,11 @@
 /* Which OpenCL calls backward and the parts make: none that allocate, compile or block in a call that has a workspace;
  * every one of them may fail; and every object is released. */
 #include "backward_fixture.h"
-#include "cl_layer.h"
+#include "layer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const cl_layer *layer;
-
-static long count_all(const char *const *functions)
-{
-    long n = 0;
-    for (int i = 0; functions[i]; i++) {
-        const long calls = layer->count(functions[i]);
-        if (calls < 0)
-            fail_msg("the layer does not watch %s", functions[i]);
-        n += calls;
-    }
-    return n;
-}
-
-static const char *const heavy[] = {"clCreateProgramWithSource",
-                                    "clCreateProgramWithBinary",
-                                    "clBuildProgram",
-                                    "clCompileProgram",
-                                    "clLinkProgram",
-                                    "clCreateBuffer",
-                                    "clCreateCommandQueue",
-                                    "clCreateCommandQueueWithProperties",
-                                    NULL};
 
 static void calls_allocate_and_compile_nothing(void **state)
 {
@@ -53,25 +29,9 @@ static void calls_allocate_and_compile_nothing(void **state)
             assert_int_equal(layer->blocking(), 0);
             assert_cl(clWaitForEvents(1, &done)); /* the queue of an out-of-order call is used again */
             assert_cl(clReleaseEvent(done));
-            assert_int_equal(count_all(heavy), 0);
+            assert_int_equal(test_count_calls(test_compiling) + test_count_calls(test_allocating), 0);
         }
         test_backward_fixture_destroy(&f);
-    }
-}
-
-static void references_now(long references[CL_LAYER_OBJECT_COUNT])
-{
-    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++)
-        references[o] = layer->references((cl_layer_object)o);
-}
-
-static void check_references(const long before[CL_LAYER_OBJECT_COUNT], const char *when)
-{
-    static const char *const names[] = {"context", "queue", "memory", "program", "kernel", "event"};
-    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++) {
-        const long now = layer->references((cl_layer_object)o);
-        if (now != before[o])
-            fail_msg("%s: %ld references to %s objects, before it were %ld", when, now, names[o], before[o]);
     }
 }
 
@@ -94,32 +54,6 @@ static cldeform_status call_all(const cldeform_conv2d *conv, cl_command_queue qu
             assert_int_equal(clReleaseEvent(done[i]), CL_SUCCESS);
     clFinish(queue);
     return status;
-}
-
-/* Lets the nth call fail. false: there were fewer. */
-static bool is_last(long n, cldeform_status status, char when[200], int *failures, int *tolerated)
-{
-    char function[100] = "";
-    if (layer->failed())
-        snprintf(function, sizeof function, "%s", layer->failed());
-    layer->fail_nth(NULL, 0, CL_SUCCESS);
-    if (!function[0])
-        return true; /* fewer calls than n */
-    snprintf(when, 200, "call %ld, %s, failed", n, function);
-    if (status == CLDEFORM_OK)
-        (*tolerated)++; /* a clFinish of this test, or facts that the library can do without */
-    else
-        (*failures)++;
-    if (status != CLDEFORM_OK && strlen(cldeform_last_error()) < 5)
-        fail_msg("%s: no text", when);
-    return false;
-}
-
-static void fail_nth(long n)
-{
-    const cl_int errors[] = {CL_OUT_OF_HOST_MEMORY, CL_INVALID_OPERATION};
-    layer->reset();
-    assert_int_equal(layer->fail_nth(NULL, n, errors[n % 2]), 0);
 }
 
 static cldeform_context *create_context(void)
@@ -154,19 +88,18 @@ static void every_call_may_fail(void **state)
         assert_int_equal(error, CL_SUCCESS);
 
         long at_first[CL_LAYER_OBJECT_COUNT], before[CL_LAYER_OBJECT_COUNT];
-        references_now(at_first);
+        test_references_now(at_first);
         cldeform_context *context = create_context();
         cldeform_conv2d *conv = NULL;
         assert_ok(cldeform_conv2d_create(context, &problem, &conv));
         assert_ok(cldeform_conv2d_warm_up(conv, queues[q]));
         assert_ok(call_all(conv, queues[q], &f, memory));
-        references_now(before);
-        int failures = 0, tolerated = 0;
+        test_references_now(before);
+        test_failures failures = {0};
         for (long n = 1;; n++) {
-            char when[200];
-            fail_nth(n);
+            test_fail_nth(n);
             const cldeform_status status = call_all(conv, queues[q], &f, memory);
-            if (is_last(n, status, when, &failures, &tolerated))
+            if (!test_count_failure(n, status, &failures))
                 break;
             assert_cl(clFinish(queues[q]));
             /* the context may keep another queue, and an event of each */
@@ -175,16 +108,17 @@ static void every_call_may_fail(void **state)
             before[CL_LAYER_EVENT] = at_first[CL_LAYER_EVENT] + before[CL_LAYER_QUEUE] - at_first[CL_LAYER_QUEUE];
             if (events < before[CL_LAYER_EVENT])
                 before[CL_LAYER_EVENT] = events;
-            check_references(before, when);
+            test_check_references(before, failures.when);
         }
-        printf("  %d calls failed in turn, %d of them without consequences\n", failures + tolerated, tolerated);
-        assert_true(failures > 50);
-        assert_true(tolerated < failures / 10);
+        printf("  %d calls failed in turn, %d of them without consequences\n", failures.failed + failures.tolerated,
+               failures.tolerated);
+        assert_true(failures.failed > 50);
+        assert_true(failures.tolerated < failures.failed / 10);
         assert_ok(call_all(conv, queues[q], &f, memory));
         test_backward_fixture_expect(&f, queues[q], 1);
         cldeform_conv2d_destroy(conv);
         cldeform_context_destroy(context);
-        check_references(at_first, "after all failures");
+        test_check_references(at_first, "after all failures");
         assert_cl(clReleaseMemObject(memory));
         test_backward_fixture_destroy(&f);
     }
@@ -198,29 +132,29 @@ static void creation_may_fail(void **state)
     problem.batch = 1;
     problem.passes |= CLDEFORM_IM2COL | CLDEFORM_COL2IM | CLDEFORM_COL2OFFSET;
     long before[CL_LAYER_OBJECT_COUNT];
-    references_now(before);
-    int failures = 0, tolerated = 0;
+    test_references_now(before);
+    test_failures failures = {0};
     for (long n = 1;; n += 7) {
-        char when[200];
         cldeform_context *context = create_context();
         cldeform_conv2d *conv = NULL;
-        fail_nth(n);
+        test_fail_nth(n);
         cldeform_status status = cldeform_conv2d_create(context, &problem, &conv);
         assert_int_equal(status == CLDEFORM_OK, conv != NULL);
         if (status == CLDEFORM_OK)
             status = cldeform_conv2d_warm_up(conv, device.queue);
-        const bool last = is_last(n, status, when, &failures, &tolerated);
+        const bool last = !test_count_failure(n, status, &failures);
         assert_cl(clFinish(device.queue));
         cldeform_conv2d_destroy(conv);
         cldeform_context_destroy(context);
         if (last)
             break;
-        check_references(before, when);
+        test_check_references(before, failures.when);
     }
-    printf("  %d calls failed in turn, %d of them without consequences\n", failures + tolerated, tolerated);
-    assert_true(failures > 20);
-    assert_true(tolerated < failures / 5);
-    check_references(before, "after all failures");
+    printf("  %d calls failed in turn, %d of them without consequences\n", failures.failed + failures.tolerated,
+           failures.tolerated);
+    assert_true(failures.failed > 20);
+    assert_true(failures.tolerated < failures.failed / 5);
+    test_check_references(before, "after all failures");
 }
 
 /* Where the preferred workspace cannot be had, the library makes do with the minimum. */
@@ -242,12 +176,6 @@ static void small_workspace_when_memory_is_short(void **state)
     test_backward_fixture_destroy(&f);
 }
 
-static int open_device(void **state)
-{
-    layer = cl_layer_get();
-    return layer ? test_open_device(state) : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,5 +184,5 @@ int main(void)
         cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(creation_may_fail),
     };
-    return cmocka_run_group_tests(tests, open_device, test_close_device);
+    return cmocka_run_group_tests(tests, test_open_layer, test_close_device);
 }

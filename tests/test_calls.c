@@ -1,37 +1,13 @@
 /* Which OpenCL calls the library makes: none that allocate, compile or block in a call that has a workspace; every one
  * of them may fail; and every object is released. */
 #define _POSIX_C_SOURCE 200809L
-#include "cl_layer.h"
+#include "layer.h"
 #include "fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static const cl_layer *layer;
-
-static long count_all(const char *const *functions)
-{
-    long n = 0;
-    for (int i = 0; functions[i]; i++) {
-        const long calls = layer->count(functions[i]);
-        if (calls < 0)
-            fail_msg("the layer does not watch %s", functions[i]);
-        n += calls;
-    }
-    return n;
-}
-
-/* Not clCreateKernel: CLBlast makes a kernel object of its compiled program for every product. */
-static const char *const compiling[] = {"clCreateProgramWithSource",
-                                        "clCreateProgramWithBinary",
-                                        "clBuildProgram",
-                                        "clCompileProgram",
-                                        "clLinkProgram",
-                                        NULL};
-static const char *const allocating[] = {"clCreateBuffer", "clCreateCommandQueue", "clCreateCommandQueueWithProperties",
-                                         NULL};
 
 static void calls_allocate_and_compile_nothing(void **state)
 {
@@ -54,8 +30,8 @@ static void calls_allocate_and_compile_nothing(void **state)
                 assert_int_equal(layer->blocking(), 0);
                 assert_cl(clWaitForEvents(1, &done)); /* the queue of an out-of-order call is used again */
                 assert_cl(clReleaseEvent(done));
-                assert_int_equal(count_all(compiling), 0);
-                assert_int_equal(count_all(allocating), 0);
+                assert_int_equal(test_count_calls(test_compiling), 0);
+                assert_int_equal(test_count_calls(test_allocating), 0);
                 layer->reset();
             }
             test_fixture_expect(&f, queues[q]);
@@ -82,7 +58,7 @@ static void sizes_compile_nothing(void **state)
     problem.offset_limit = 3;
     problem.workspace_limit = 1 << 20;
     assert_ok(cldeform_conv2d_create(device.context, &problem, &other));
-    assert_int_equal(count_all(compiling), 0);
+    assert_int_equal(test_count_calls(test_compiling), 0);
     assert_int_equal(layer->count("clCreateKernel") + layer->count("clCreateKernelsInProgram"), 0);
     cldeform_conv2d_destroy(other);
     /* and one that differs in more does compile: the test can fail */
@@ -105,24 +81,8 @@ static void context_creation_compiles_nothing(void **state)
     layer->reset();
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     cldeform_context_destroy(context);
-    assert_int_equal(count_all(compiling), 0);
+    assert_int_equal(test_count_calls(test_compiling), 0);
     assert_int_equal(layer->enqueues(), 0);
-}
-
-static void references_now(long references[CL_LAYER_OBJECT_COUNT])
-{
-    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++)
-        references[o] = layer->references((cl_layer_object)o);
-}
-
-static void check_references(const long before[CL_LAYER_OBJECT_COUNT], const char *when)
-{
-    static const char *const names[] = {"context", "queue", "memory", "program", "kernel", "event"};
-    for (int o = 0; o < CL_LAYER_OBJECT_COUNT; o++) {
-        const long now = layer->references((cl_layer_object)o);
-        if (now != before[o])
-            fail_msg("%s: %ld references to %s objects, before it were %ld", when, now, names[o], before[o]);
-    }
 }
 
 /* Everything that one user does, each step as far as the one before succeeded. */
@@ -161,7 +121,6 @@ static void every_call_may_fail(void **state)
     (void)state;
     cl_command_queue const queues[] = {device.queue, device.out_of_order};
     const cldeform_layout layouts[] = {CLDEFORM_NHWC, CLDEFORM_NCHW};
-    const cl_int errors[] = {CL_OUT_OF_HOST_MEMORY, CL_INVALID_OPERATION};
     for (int q = 0; q < 2; q++) {
         cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
         problem.layout = layouts[q];
@@ -173,36 +132,22 @@ static void every_call_may_fail(void **state)
         assert_ok(use_all(queues[q], &problem, &f)); /* CLBlast compiles and keeps its programs */
         assert_cl(clFinish(queues[q]));
         long before[CL_LAYER_OBJECT_COUNT];
-        references_now(before);
-        int failures = 0, tolerated = 0;
+        test_references_now(before);
+        test_failures failures = {0};
         for (long n = 1;; n++) {
-            layer->reset();
-            assert_int_equal(layer->fail_nth(NULL, n, errors[n % 2]), 0);
-            const cldeform_status status = use_all(queues[q], &problem, &f);
-            char function[100] = "";
-            if (layer->failed())
-                snprintf(function, sizeof function, "%s", layer->failed());
-            layer->fail_nth(NULL, 0, CL_SUCCESS);
-            if (!function[0])
-                break; /* fewer calls than n */
-            char when[200];
-            snprintf(when, sizeof when, "call %ld, %s, failed", n, function);
-            if (status == CLDEFORM_OK) {
-                tolerated++; /* a clFinish of this test, or facts that the library can do without */
-            } else {
-                failures++;
-                if (strlen(cldeform_last_error()) < 5)
-                    fail_msg("%s: no text", when);
-            }
+            test_fail_nth(n);
+            if (!test_count_failure(n, use_all(queues[q], &problem, &f), &failures))
+                break;
             assert_cl(clFinish(queues[q]));
-            check_references(before, when);
+            test_check_references(before, failures.when);
         }
-        printf("  %d calls failed in turn, %d of them without consequences\n", failures + tolerated, tolerated);
-        assert_true(failures > 50);
-        assert_true(tolerated < failures / 10);
+        printf("  %d calls failed in turn, %d of them without consequences\n", failures.failed + failures.tolerated,
+               failures.tolerated);
+        assert_true(failures.failed > 50);
+        assert_true(failures.tolerated < failures.failed / 10);
         assert_ok(use_all(queues[q], &problem, &f));
         assert_cl(clFinish(queues[q]));
-        check_references(before, "after all failures");
+        test_check_references(before, "after all failures");
         test_fixture_destroy(&f);
     }
 }
@@ -289,7 +234,7 @@ static void chained_calls_make_no_queues(void **state)
         assert_cl(clReleaseEvent(last));
         last = done;
     }
-    const long made = count_all(allocating);
+    const long made = test_count_calls(test_allocating);
     assert_cl(
         clSetUserEventStatus(gate, CL_COMPLETE)); /* before anything can fail: what waits would hang the program */
     test_fixture_expect(&f, device.out_of_order);
@@ -305,7 +250,7 @@ static void any_order_of_destruction(void **state)
     (void)state;
     const cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
     long before[CL_LAYER_OBJECT_COUNT];
-    references_now(before);
+    test_references_now(before);
     for (int order = 0; order < 3; order++) {
         cl_int error = CL_SUCCESS;
         test_device own = device;
@@ -349,12 +294,6 @@ static void any_order_of_destruction(void **state)
     assert_int_equal(layer->references(CL_LAYER_CONTEXT), before[CL_LAYER_CONTEXT]);
 }
 
-static int open_device(void **state)
-{
-    layer = cl_layer_get();
-    return layer ? test_open_device(state) : -1;
-}
-
 /* Last of all: nothing is left but what the test program itself holds. */
 static int close_device(void **state)
 {
@@ -380,5 +319,5 @@ int main(void)
         cmocka_unit_test(failed_calls_end_with_the_queue),    cmocka_unit_test(chained_calls_make_no_queues),
         cmocka_unit_test(any_order_of_destruction),           cmocka_unit_test(every_call_may_fail),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, test_open_layer, close_device);
 }

@@ -118,7 +118,7 @@ static void the_device_passes(void **state)
     (void)state;
     report r = {0};
     assert_ok(cldeform_selftest(device.context, remember, &r));
-    assert_int_equal(r.checks, device.fp64 ? 17 : 15);
+    assert_int_equal(r.checks, device.fp64 ? 23 : 20);
     assert_int_equal(r.failures, 0);
     assert_ok(cldeform_selftest(device.context, NULL, NULL));
     assert_status(cldeform_selftest(NULL, NULL, NULL), CLDEFORM_INVALID_ARGUMENT, "context is NULL");
@@ -132,8 +132,9 @@ static void wrong_kernels_fail(void **state)
     static const struct {
         const char *file, *edit;
     } defects[] = {
-        {"sample.clh", "s/if (first >= size - 1)/if (first >= size)/"},      /* of the edge rule alone */
-        {"conv2d_sample.clh", "s/small \\* share \\* share/small * share/"}, /* of gradients by logits */
+        {"sample.clh", "s/if (first >= size - 1)/if (first >= size)/"},     /* of the edge rule alone */
+        {"mask.clh", "s/small \\* share \\* share/small * share/"},         /* of gradients by logits */
+        {"roi.clh", "s/ceil(rounded(axis.bin))/ceil(rounded(axis.size))/"}, /* of the number of samples */
         {"gemm.cl", "s/l < end; l++/l < end - 1; l++/"},
     };
     char directory[] = "/tmp/cldeform_kernels_XXXXXX", command[600];
@@ -158,6 +159,9 @@ static void wrong_kernels_fail(void **state)
     assert_non_null(strstr(r.failed, "|gemm fp32 builtin|"));
     assert_null(strstr(r.failed, "|conv2d v1 fp32 nchw|"));
     assert_null(strstr(r.failed, "plain"));
+    assert_non_null(strstr(r.failed, "|roi align fp16 nhwc|"));
+    assert_null(strstr(r.failed, "|roi max fp32 nchw|"));
+    assert_null(strstr(r.failed, "|psroi cells fp32 nhwc|"));
     cldeform_context_destroy(context);
     snprintf(command, sizeof command, "rm -r %s", directory);
     assert_int_equal(system(command), 0);

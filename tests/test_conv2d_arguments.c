@@ -1,12 +1,10 @@
 /* Every wrong argument of the calls that create and enqueue: its status, its text, and nothing enqueued. */
-#include "cl_layer.h"
+#include "layer.h"
 #include "conv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const cl_layer *layer;
 
 /* A convolution with all its buffers, ready to run, of which tests spoil one argument at a time. */
 typedef struct fixture {
@@ -407,12 +405,6 @@ static void types_that_the_device_lacks(void **state)
     assert_null(conv);
 }
 
-static int open_device(void **state)
-{
-    layer = cl_layer_get();
-    return layer ? test_open_device(state) : -1;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create_fixture, destroy_fixture)
 
 int main(void)
@@ -434,5 +426,5 @@ int main(void)
         TEST(packing),
         TEST(types_that_the_device_lacks),
     };
-    return cmocka_run_group_tests(tests, open_device, test_close_device);
+    return cmocka_run_group_tests(tests, test_open_layer, test_close_device);
 }

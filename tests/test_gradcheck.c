@@ -48,15 +48,15 @@ static void test_samples_avoid_kinks(void **state)
             double *offsets = NULL;
             const gradcheck_options o = make_options(CLDEFORM_CONV2D_DEFORMABLE, seed);
             assert_int_equal(gradcheck_draw(&o, dtypes[t], &d, &f), 0);
-            const npy_array *array = &d.array[CONV2D_OFFSET];
+            const npy_array *array = &d.array[TENSOR_OFFSET];
             assert_int_equal(array->dtype, dtypes[t]);
-            assert_int_equal(conv2d_widen(array, &offsets, &f), 0);
+            assert_int_equal(tensor_widen(array, &offsets, &f), 0);
             for (size_t i = 0; i < array->elements; i++) {
                 double fraction = offsets[i] - floor(offsets[i]);
                 assert_true(fraction >= GRADCHECK_MARGIN && fraction <= 1 - GRADCHECK_MARGIN);
             }
             free(offsets);
-            conv2d_free_data(&d);
+            tensors_free(d.array);
         }
 }
 
@@ -75,7 +75,7 @@ static void test_problems(void **state)
             assert_true(p->in_channels % p->groups == 0 && p->in_channels / p->groups >= 2);
             assert_true(p->in_channels % p->offset_groups == 0 && p->in_channels / p->offset_groups >= 2);
             assert_true(p->out_channels % p->groups == 0 && p->out_channels / p->groups >= 2);
-            for (int i = 0; i < CONV2D_TENSORS; i++) {
+            for (int i = 0; i < TENSORS; i++) {
                 assert_int_equal(d.array[i].bytes, again.array[i].bytes);
                 assert_memory_equal(d.array[i].shape, again.array[i].shape, sizeof d.array[i].shape);
                 if (d.array[i].bytes > 0)
@@ -88,8 +88,8 @@ static void test_problems(void **state)
             int64_t size = p->in_h * 100 + p->in_w * 10 + p->kernel_h + p->stride_w;
             first = seed == 0 ? size : first;
             different += size != first;
-            conv2d_free_data(&d);
-            conv2d_free_data(&again);
+            tensors_free(d.array);
+            tensors_free(again.array);
         }
     assert_true(different > SEEDS);
 }
@@ -98,15 +98,15 @@ static void compute(conv2d_data *d)
 {
     npy_array *a = d->array;
     const cldeform_ref_conv2d_gradients gradients = {
-        .grad_output = a[CONV2D_GRAD_OUTPUT].data,
-        .grad_input = a[CONV2D_GRAD_INPUT].data,
-        .grad_offset = a[CONV2D_GRAD_OFFSET].data,
-        .grad_mask = a[CONV2D_GRAD_MASK].data,
-        .grad_weight = a[CONV2D_GRAD_WEIGHT].data,
-        .grad_bias = a[CONV2D_GRAD_BIAS].data,
+        .grad_output = a[TENSOR_GRAD_OUTPUT].data,
+        .grad_input = a[TENSOR_GRAD_INPUT].data,
+        .grad_offset = a[TENSOR_GRAD_OFFSET].data,
+        .grad_mask = a[TENSOR_GRAD_MASK].data,
+        .grad_weight = a[TENSOR_GRAD_WEIGHT].data,
+        .grad_bias = a[TENSOR_GRAD_BIAS].data,
     };
-    assert_int_equal(cldeform_ref_conv2d_backward(&d->problem, a[CONV2D_INPUT].data, a[CONV2D_OFFSET].data,
-                                                  a[CONV2D_MASK].data, a[CONV2D_WEIGHT].data, &gradients),
+    assert_int_equal(cldeform_ref_conv2d_backward(&d->problem, a[TENSOR_INPUT].data, a[TENSOR_OFFSET].data,
+                                                  a[TENSOR_MASK].data, a[TENSOR_WEIGHT].data, &gradients),
                      CLDEFORM_OK);
 }
 
@@ -120,16 +120,16 @@ static void test_right_gradients(void **state)
         const gradcheck_options o = make_options((cldeform_conv2d_kind)(seed % 3), seed);
         draw(&o, &d);
         compute(&d);
-        for (int i = CONV2D_GRAD_INPUT; i < CONV2D_TENSORS; i++) {
+        for (int i = TENSOR_GRAD_INPUT; i < TENSORS; i++) {
             gradcheck_result r;
             if (d.array[i].rank == 0)
                 continue;
             assert_int_equal(gradcheck_compare(&d, i, seed, &r, &f), 0);
             assert_int_equal(r.checked, d.array[i].elements < GRADCHECK_MOST ? d.array[i].elements : GRADCHECK_MOST);
             if (!(r.error <= 1e-13))
-                fail_msg("seed %d, %s: error %g", (int)seed, conv2d_tensors[i].name, r.error);
+                fail_msg("seed %d, %s: error %g", (int)seed, tensor_table[i].name, r.error);
         }
-        conv2d_free_data(&d);
+        tensors_free(d.array);
     }
 }
 
@@ -143,7 +143,7 @@ static void test_wrong_element(void **state)
     const gradcheck_options o = make_options(CLDEFORM_CONV2D_MODULATED, 1);
     draw(&o, &d);
     compute(&d);
-    npy_array *gradient = &d.array[CONV2D_GRAD_WEIGHT];
+    npy_array *gradient = &d.array[TENSOR_GRAD_WEIGHT];
     double *values = gradient->data, largest = 0;
     assert_true(gradient->elements <= GRADCHECK_MOST);
     for (size_t i = 0; i < gradient->elements; i++)
@@ -151,17 +151,17 @@ static void test_wrong_element(void **state)
     for (size_t i = 0; i < gradient->elements; i++) {
         const double before = values[i];
         values[i] = before + 1e-4 * largest;
-        assert_int_equal(gradcheck_compare(&d, CONV2D_GRAD_WEIGHT, 1, &r, &f), 0);
+        assert_int_equal(gradcheck_compare(&d, TENSOR_GRAD_WEIGHT, 1, &r, &f), 0);
         assert_int_equal(r.worst, i);
         assert_true(fabs(r.error - 1e-4) < 1e-10);
         assert_true(fabs(r.found - values[i]) <= 0 && fabs(r.expected - before) < 1e-10);
         values[i] = NAN;
-        assert_int_equal(gradcheck_compare(&d, CONV2D_GRAD_WEIGHT, 1, &r, &f), 0);
+        assert_int_equal(gradcheck_compare(&d, TENSOR_GRAD_WEIGHT, 1, &r, &f), 0);
         assert_int_equal(r.worst, i);
         assert_true(isnan(r.error));
         values[i] = before;
     }
-    conv2d_free_data(&d);
+    tensors_free(d.array);
 }
 
 /* Of a large tensor a sample is checked, which depends on the seed. */
@@ -175,18 +175,18 @@ static void test_samples_of_a_large_tensor(void **state)
     o.offset_groups = 8;
     draw(&o, &d);
     compute(&d);
-    const npy_array *gradient = &d.array[CONV2D_GRAD_INPUT];
+    const npy_array *gradient = &d.array[TENSOR_GRAD_INPUT];
     assert_true(gradient->elements > GRADCHECK_MOST);
     double *values = gradient->data;
     int found = 0;
     values[gradient->elements - 1] += 1;
     for (int seed = 0; seed < 20; seed++) {
-        assert_int_equal(gradcheck_compare(&d, CONV2D_GRAD_INPUT, seed, &r, &f), 0);
+        assert_int_equal(gradcheck_compare(&d, TENSOR_GRAD_INPUT, seed, &r, &f), 0);
         assert_int_equal(r.checked, GRADCHECK_MOST);
         found += r.worst == gradient->elements - 1 && r.error > 1e-3;
     }
     assert_true(found > 0 && found < 20);
-    conv2d_free_data(&d);
+    tensors_free(d.array);
 }
 
 /* Where all differences are 0, any other gradient is infinitely wrong. */
@@ -198,14 +198,14 @@ static void test_no_gradient(void **state)
     gradcheck_result r;
     const gradcheck_options o = make_options(CLDEFORM_CONV2D_MODULATED, 3);
     draw(&o, &d);
-    memset(d.array[CONV2D_GRAD_OUTPUT].data, 0, d.array[CONV2D_GRAD_OUTPUT].bytes);
+    memset(d.array[TENSOR_GRAD_OUTPUT].data, 0, d.array[TENSOR_GRAD_OUTPUT].bytes);
     compute(&d);
-    assert_int_equal(gradcheck_compare(&d, CONV2D_GRAD_BIAS, 3, &r, &f), 0);
+    assert_int_equal(gradcheck_compare(&d, TENSOR_GRAD_BIAS, 3, &r, &f), 0);
     assert_true(fabs(r.error) <= 0);
-    ((double *)d.array[CONV2D_GRAD_BIAS].data)[1] = 1e-30;
-    assert_int_equal(gradcheck_compare(&d, CONV2D_GRAD_BIAS, 3, &r, &f), 0);
+    ((double *)d.array[TENSOR_GRAD_BIAS].data)[1] = 1e-30;
+    assert_int_equal(gradcheck_compare(&d, TENSOR_GRAD_BIAS, 3, &r, &f), 0);
     assert_true(isinf(r.error));
-    conv2d_free_data(&d);
+    tensors_free(d.array);
 }
 
 int main(void)

@@ -1,11 +1,9 @@
 /* Every wrong argument of im2col, col2im and col2offset: its status, its text, nothing enqueued. */
 #include "backward_fixture.h"
-#include "cl_layer.h"
+#include "layer.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const cl_layer *layer;
 
 typedef enum part { IM2COL, COL2IM, COL2OFFSET, PARTS } part;
 
@@ -319,12 +317,6 @@ static void overlaps(void **state)
     clReleaseMemObject(both);
 }
 
-static int open_device(void **state)
-{
-    layer = cl_layer_get();
-    return layer ? test_open_device(state) : -1;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create_fixture, destroy_fixture)
 
 int main(void)
@@ -341,5 +333,5 @@ int main(void)
         TEST(parts_that_are_not_prepared),
         TEST(overlaps),
     };
-    return cmocka_run_group_tests(tests, open_device, test_close_device);
+    return cmocka_run_group_tests(tests, test_open_layer, test_close_device);
 }

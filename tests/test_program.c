@@ -1,6 +1,6 @@
 /* Compiled kernels: in memory, on disk, and from files. A damaged or foreign file never reaches the driver. */
 #define _POSIX_C_SOURCE 200809L
-#include "cl_layer.h"
+#include "layer.h"
 #include "fixture.h"
 #include "program.h"
 
@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const cl_layer *layer;
 static char directory[64];
 static char path[400];
 static size_t file_size;
@@ -305,12 +304,6 @@ static void the_language_is_asked_for(void **state)
     cldeform_context_destroy(context);
 }
 
-static int open_device(void **state)
-{
-    layer = cl_layer_get();
-    return layer ? test_open_device(state) : -1;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create_directory, remove_directory)
 
 int main(void)
@@ -327,5 +320,5 @@ int main(void)
         TEST(kernels_from_a_directory),
         TEST(the_language_is_asked_for),
     };
-    return cmocka_run_group_tests(tests, open_device, test_close_device);
+    return cmocka_run_group_tests(tests, test_open_layer, test_close_device);
 }

@@ -1,6 +1,7 @@
 /* The reference's backward as the derivative of its forward: finite differences, and identities that hold because the
  * sum is linear in each of its factors. */
-#include "gradients.h"
+#include "backward.h"
+#include "conv_cases.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -367,13 +368,33 @@ static void layouts_only_move_elements(void **state)
     destroy(&usual);
 }
 
+/* ---- what tests of the device rest on ------------------------------------------------------------------ */
+
+/* Exact data is exact: the sums of all terms' absolute values, counted in the smallest unit of a term (a quarter of a
+ * mask times a sixteenth of a sample), stay below 2^24, so no order of summation rounds. */
+static void exact_data_is_exact(void **state)
+{
+    (void)state;
+    for (int row = 0; row < test_n_conv_cases; row++) {
+        const cldeform_conv2d_problem problem = test_shape_problem(&test_conv_cases[row], CLDEFORM_CONV2D_MODULATED);
+        test_backward g;
+        test_backward_create(&g, &problem, TEST_EXACT, (uint32_t)row);
+        test_bounds bounds = test_bounds_create(&g);
+        for (int i = 0; i < TEST_GRADIENTS; i++)
+            for (int64_t e = 0; e < g.shape[i].elements; e++)
+                assert_true(64 * (bounds.magnitude[i][e] + 4) <= 0x1p24);
+        test_bounds_free(&bounds);
+        test_backward_destroy(&g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(differences_of_deformable),  cmocka_unit_test(differences_of_modulated),
         cmocka_unit_test(differences_of_plain),       cmocka_unit_test(adjoint_identities),
         cmocka_unit_test(bias_gets_the_sum),          cmocka_unit_test(kinds_agree_where_they_are_the_same),
-        cmocka_unit_test(layouts_only_move_elements),
+        cmocka_unit_test(layouts_only_move_elements), cmocka_unit_test(exact_data_is_exact),
     };
     return cmocka_run_group_tests_name("ref_derivative", tests, NULL, NULL);
 }

@@ -1,13 +1,11 @@
 /* How offset statistics are called: events, wrong arguments, what objects say of them. */
 #define _POSIX_C_SOURCE 200809L
-#include "cl_layer.h"
+#include "layer.h"
 #include "context.h"
 #include "offsets.h"
 
 #include <string.h>
 #include <time.h>
-
-static const cl_layer *layer;
 
 /* Nothing starts before the caller's event; `done` is the end of it. */
 static void events_order_it(void **state)
@@ -284,12 +282,6 @@ static void what_objects_say(void **state)
     cldeform_conv2d_destroy(conv);
 }
 
-static int open_device(void **state)
-{
-    layer = cl_layer_get();
-    return layer ? test_open_device(state) : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,5 +290,5 @@ int main(void)
         cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(what_objects_say),
     };
-    return cmocka_run_group_tests(tests, open_device, test_close_device);
+    return cmocka_run_group_tests(tests, test_open_layer, test_close_device);
 }

@@ -15,18 +15,12 @@
 
 #include "element.h"
 #include "tool_case.h"
+#include "tool_device.h"
 #include "tool_run.h"
 
-#define NO_DEVICE_EXIT 77 /* what ctest counts as skipped */
-#define COUNT(array)   (sizeof(array) / sizeof *(array))
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 enum { ALL = 31 }; /* of the gradients */
-
-static int has_fp64(void)
-{
-    tool_run("gradcheck");
-    return strstr(tool.out, " fp64 ") != NULL;
-}
 
 /* ---- conv2d ---- */
 
@@ -78,7 +72,7 @@ static void test_fp16(void **state)
 static void test_fp64(void **state)
 {
     (void)state;
-    if (!has_fp64())
+    if (!tool_has_fp64())
         skip();
     check_kinds(CLDEFORM_F64, CLDEFORM_F64);
 }
@@ -364,11 +358,6 @@ int main(void)
         cmocka_unit_test(test_gradcheck_seed),
         cmocka_unit_test(test_gradcheck_finds_wrong_kernels),
     };
-    if (tool_enter_directory(NULL) != 0)
-        return 1;
-    tool_run("info");
-    int failed = NO_DEVICE_EXIT;
-    if (tool.exit_status != 1)
-        failed = cmocka_run_group_tests(tests, NULL, NULL);
-    return tool_leave_directory(NULL) != 0 ? 1 : failed;
+    const int without = tool_check_device();
+    return without ? without : cmocka_run_group_tests(tests, tool_enter_directory, tool_leave_directory);
 }

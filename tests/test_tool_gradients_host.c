@@ -11,33 +11,17 @@
 
 #include "tool_case.h"
 #include "tool_run.h"
+#include "tool_tensor.h"
 
-#define NO_DEVICE    "no OpenCL device was found; \"cldeform info\" says what was looked for and what to install"
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 enum { ALL = 31 }; /* of the gradients */
-
-static int enter(void **state)
-{
-    if (tool_enter_directory(state) != 0)
-        return -1;
-    tool_environment("OCL_ICD_VENDORS", "nothing_here");
-    tool_environment("CLDEFORM_DEVICE", NULL);
-    return 0;
-}
 
 /* ---- what is refused ---- */
 
 #define NONE_ASKED                                                                                                     \
     "--grad-output is given but no gradient is asked for, expected --grad-input, --grad-weight, --grad-offset, "       \
     "--grad-mask or --grad-bias"
-
-static void assert_untouched(const char *path)
-{
-    char kept[16];
-    assert_int_equal(tool_get_file(path, kept, sizeof kept), 6);
-    assert_memory_equal(kept, "before", 6);
-}
 
 /* Each row: options after input and weight. No file that is asked for is touched. */
 static void test_refused_options(void **state)
@@ -73,26 +57,19 @@ static void test_refused_options(void **state)
          "grad_output half.npy has type '<f2', expected '<f4', the input's type"},
     };
     (void)state;
-    fault f = {0};
-    npy_array half = {0};
     tool_case c = tool_case_default();
     tool_case_write(&c, 1);
     tool_case_write_gradients(&c);
-    assert_int_equal(npy_create(&half, CLDEFORM_F16, 4, c.expected.shape, &f), 0);
-    assert_int_equal(npy_write("half.npy", &half, &f), 0);
-    npy_free(&half);
-    tool_put_file("y.npy", "before", 6);
-    tool_put_file("gi.npy", "before", 6);
-    int files = tool_count_files();
+    tool_write_zeros("half.npy", CLDEFORM_F16, 4, c.expected.shape);
+    tool_put_before("y.npy");
+    tool_put_before("gi.npy");
     for (size_t i = 0; i < COUNT(rows); i++) {
-        tool_run("conv2d --input i.npy --weight w.npy --stride 2,1 --pad 2,1,0,3 --dilation 1,2 --algorithm reference "
-                 "%s",
-                 rows[i].options);
-        tool_assert_failure(2, rows[i].message);
-        assert_string_equal(tool.out, "");
-        assert_untouched("y.npy");
-        assert_untouched("gi.npy");
-        assert_int_equal(tool_count_files(), files);
+        tool_assert_refused(rows[i].message,
+                            "conv2d --input i.npy --weight w.npy --stride 2,1 --pad 2,1,0,3 --dilation 1,2 --algorithm "
+                            "reference %s",
+                            rows[i].options);
+        tool_assert_untouched("y.npy");
+        tool_assert_untouched("gi.npy");
     }
     assert_int_equal(remove("y.npy") | remove("gi.npy") | remove("half.npy"), 0);
     tool_case_free(&c);
@@ -107,14 +84,11 @@ static void test_refused_layout(void **state)
     tool_case_write(&c, 2);
     tool_case nchw = tool_case_default();
     tool_case_write_gradients(&c);
-    fault f = {0};
-    npy_array wrong = {0};
     const int64_t shape[] = {2, 6, 4, 8};
-    assert_int_equal(npy_create(&wrong, nchw.problem.dtype, 4, shape, &f), 0);
-    assert_int_equal(npy_write("g.npy", &wrong, &f), 0);
-    tool_run("conv2d %s %s --algorithm reference", tool_case_options(&c), tool_case_gradient_options(&c, ALL));
-    tool_assert_failure(2, "grad_output g.npy has shape (2,6,4,8), expected (2,4,8,6)");
-    npy_free(&wrong);
+    tool_write_zeros("g.npy", nchw.problem.dtype, 4, shape);
+    tool_assert_refused("grad_output g.npy has shape (2,6,4,8), expected (2,4,8,6)",
+                        "conv2d %s %s --algorithm reference", tool_case_options(&c),
+                        tool_case_gradient_options(&c, ALL));
     tool_case_free(&c);
 }
 
@@ -125,13 +99,11 @@ static void test_all_files_or_none(void **state)
     tool_case c = tool_case_default();
     tool_case_write(&c, 3);
     tool_case_write_gradients(&c);
-    tool_put_file("y.npy", "before", 6);
-    int files = tool_count_files();
-    tool_run("conv2d %s %s --algorithm reference --output y.npy --grad-bias missing/gb.npy", tool_case_options(&c),
-             tool_case_gradient_options(&c, ALL));
-    tool_assert_failure(2, "missing/gb.npy cannot be written: No such file or directory");
-    assert_untouched("y.npy");
-    assert_int_equal(tool_count_files(), files);
+    tool_put_before("y.npy");
+    tool_assert_refused("missing/gb.npy cannot be written: No such file or directory",
+                        "conv2d %s %s --algorithm reference --output y.npy --grad-bias missing/gb.npy",
+                        tool_case_options(&c), tool_case_gradient_options(&c, ALL));
+    tool_assert_untouched("y.npy");
     assert_int_equal(remove("y.npy"), 0);
     tool_case_free(&c);
 }
@@ -161,28 +133,21 @@ static void test_refused_gradcheck(void **state)
         {"more", "unexpected argument \"more\"; see \"cldeform gradcheck --help\""},
     };
     (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        tool_run("gradcheck %s", rows[i].options);
-        tool_assert_failure(2, rows[i].message);
-        assert_string_equal(tool.out, "");
-    }
+    for (size_t i = 0; i < COUNT(rows); i++)
+        tool_assert_refused(rows[i].message, "gradcheck %s", rows[i].options);
     tool_run("gradcheck --kind plain --offset-groups 1");
-    tool_assert_failure(1, NO_DEVICE);
+    tool_assert_failure(1, TOOL_NO_DEVICE);
 }
 
 static void test_gradcheck_help(void **state)
 {
     static const char *const options[] = {
-        "--device D",         "--dtype fp16|fp32|fp64", "--kind deformable|modulated|plain",
-        "--layout nchw|nhwc", "--border zero|edge",     "--offset-gradient strict|open",
-        "--groups N",         "--offset-groups N",      "--seed N",
-        "--deterministic",    "--algorithm auto|im2col"};
+        "--device D",         "--dtype fp16|fp32|fp64",  "--kind deformable|modulated|plain",
+        "--layout nchw|nhwc", "--border zero|edge",      "--offset-gradient strict|open",
+        "--groups N",         "--offset-groups N",       "--seed N",
+        "--deterministic",    "--algorithm auto|im2col", NULL};
     (void)state;
-    tool_run("gradcheck --help");
-    tool_assert_success();
-    for (size_t i = 0; i < COUNT(options); i++)
-        if (!strstr(tool.out, options[i]))
-            fail_msg("the help lacks %s", options[i]);
+    tool_assert_help("gradcheck", options);
 }
 
 /* ---- the reference ---- */
@@ -243,10 +208,10 @@ static void test_no_device(void **state)
     tool_case_write(&c, 6);
     tool_case_write_gradients(&c);
     tool_run("conv2d %s %s", tool_case_options(&c), tool_case_gradient_options(&c, ALL));
-    tool_assert_failure(1, NO_DEVICE);
+    tool_assert_failure(1, TOOL_NO_DEVICE);
     tool_case_assert_gradients(&c, 0);
     tool_run("gradcheck");
-    tool_assert_failure(1, NO_DEVICE);
+    tool_assert_failure(1, TOOL_NO_DEVICE);
     assert_string_equal(tool.out, "");
     tool_case_free(&c);
 }
@@ -259,5 +224,5 @@ int main(void)
         cmocka_unit_test(test_gradcheck_help),    cmocka_unit_test(test_reference),
         cmocka_unit_test(test_reference_plan),    cmocka_unit_test(test_no_device),
     };
-    return cmocka_run_group_tests(tests, enter, tool_leave_directory);
+    return cmocka_run_group_tests(tests, tool_enter_without_device, tool_leave_directory);
 }

@@ -1,6 +1,5 @@
 /* test_tool_host.c: the command line tool where there is no OpenCL device: help, the reference, what it refuses and how
  * it says so, and what it advises. The loader is shown an empty directory throughout. */
-#define _XOPEN_SOURCE 700
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -16,24 +14,16 @@
 #include "cldeform/cldeform.h"
 #include "tool_case.h"
 #include "tool_run.h"
+#include "tool_tensor.h"
 
-#define NO_DEVICE    "no OpenCL device was found; \"cldeform info\" says what was looked for and what to install"
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static int enter(void **state)
-{
-    if (tool_enter_directory(state) != 0 || mkdir("vendors", 0700) != 0)
-        return -1;
-    tool_environment("OCL_ICD_VENDORS", "vendors");
-    tool_environment("CLDEFORM_DEVICE", NULL);
-    return 0;
-}
 
 static void test_help_and_version(void **state)
 {
-    static const char *const commands[] = {"info", "selftest", "conv2d", "gradcheck"};
+    static const char *const commands[] = {"info", "selftest", "conv2d", "roi-pool", "psroi-pool", "gradcheck"};
     (void)state;
-    char version[64], usage[64];
+    static const char *const none[] = {NULL};
+    char version[64];
     snprintf(version, sizeof version, "cldeform %d.%d.%d\n", CLDEFORM_VERSION_MAJOR, CLDEFORM_VERSION_MINOR,
              CLDEFORM_VERSION_PATCH);
     tool_run("--version");
@@ -44,12 +34,7 @@ static void test_help_and_version(void **state)
     assert_memory_equal(tool.out, "usage: cldeform ", 16);
     for (size_t i = 0; i < COUNT(commands); i++) {
         assert_non_null(strstr(tool.out, commands[i]));
-        tool_run("%s --help", commands[i]);
-        tool_assert_success();
-        snprintf(usage, sizeof usage, "usage: cldeform %s ", commands[i]);
-        assert_memory_equal(tool.out, usage, strlen(usage));
-        assert_non_null(strstr(tool.out, "\nExample: cldeform "));
-        assert_non_null(strstr(tool.out, "\nExit status: "));
+        tool_assert_help(commands[i], none);
         tool_run("--help");
     }
     tool_run("conv2d --input missing.npy -h --nonsense"); /* help comes before anything is looked at */
@@ -82,12 +67,10 @@ static void test_every_option_is_in_the_help(void **state)
                                           "--device D",
                                           "--deterministic",
                                           "--workspace-limit BYTES",
-                                          "--print-plan"};
+                                          "--print-plan",
+                                          NULL};
     (void)state;
-    tool_run("conv2d --help");
-    for (size_t i = 0; i < COUNT(options); i++)
-        if (!strstr(tool.out, options[i]))
-            fail_msg("the help lacks %s", options[i]);
+    tool_assert_help("conv2d", options);
 }
 
 /* ---- what is refused before any device is looked for ---- */
@@ -157,19 +140,14 @@ static void test_refused_options(void **state)
         {"--bias w.npy", "bias w.npy has shape (6,2,3,2), expected (6,)"},
     };
     (void)state;
-    char kept[16];
     tool_case c = tool_case_default();
     tool_case_write(&c, 1);
-    tool_put_file("y.npy", "before", 6);
-    int files = tool_count_files();
+    tool_put_before("y.npy");
     for (size_t i = 0; i < COUNT(rows); i++) {
         const char *groups = strstr(rows[i].message, "--groups 2") ? "--groups 2" : "";
-        tool_run("conv2d %s %s --output y.npy %s", tool_case_options(&c), groups, rows[i].options);
-        tool_assert_failure(2, rows[i].message);
-        assert_string_equal(tool.out, "");
-        assert_int_equal(tool_get_file("y.npy", kept, sizeof kept), 6);
-        assert_memory_equal(kept, "before", 6);
-        assert_int_equal(tool_count_files(), files);
+        tool_assert_refused(rows[i].message, "conv2d %s %s --output y.npy %s", tool_case_options(&c), groups,
+                            rows[i].options);
+        tool_assert_untouched("y.npy");
     }
     tool_case_free(&c);
 }
@@ -193,20 +171,8 @@ static void test_refused_commands(void **state)
          "--border edge needs --offset: the ordinary convolution pads with zeros"},
     };
     (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        tool_run("%s", rows[i].words);
-        tool_assert_failure(2, rows[i].message);
-        assert_string_equal(tool.out, "");
-    }
-}
-
-static void write_array(const char *path, cldeform_dtype dtype, int rank, const int64_t *shape)
-{
-    fault f = {0};
-    npy_array array = {0};
-    assert_int_equal(npy_create(&array, dtype, rank, shape, &f), 0);
-    assert_int_equal(npy_write(path, &array, &f), 0);
-    npy_free(&array);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        tool_assert_refused(rows[i].message, "%s", rows[i].words);
 }
 
 static void test_refused_types(void **state)
@@ -233,7 +199,7 @@ static void test_refused_types(void **state)
                                  : rows[i].file[0] == 'b' ? &c.files[CASE_BIAS]
                                  : rows[i].file[0] == 'o' ? &c.files[CASE_OFFSET]
                                                           : &c.files[CASE_MASK];
-        write_array(rows[i].file, rows[i].changed, array->rank, array->shape);
+        tool_write_zeros(rows[i].file, rows[i].changed, array->rank, array->shape);
         tool_run("conv2d %s --output none.npy", tool_case_options(&c));
         tool_assert_failure(2, rows[i].message);
         tool_case_free(&c);
@@ -264,8 +230,8 @@ static void test_refused_shapes(void **state)
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        write_array("i.npy", CLDEFORM_F32, 4, rows[i].input);
-        write_array("w.npy", CLDEFORM_F32, 4, rows[i].weight);
+        tool_write_zeros("i.npy", CLDEFORM_F32, 4, rows[i].input);
+        tool_write_zeros("w.npy", CLDEFORM_F32, 4, rows[i].weight);
         tool_run("conv2d --input i.npy --weight w.npy --output none.npy --algorithm reference");
         if (rows[i].message[0] == 0) {
             assert_true(tool.exit_status == 0 || tool.exit_status == 2);
@@ -340,18 +306,17 @@ static void test_reference_plan(void **state)
 static void test_no_device(void **state)
 {
     (void)state;
-    char kept[16];
     tool_case c = tool_case_default();
     tool_case_write(&c, 7);
-    tool_put_file("y.npy", "before", 6);
+    tool_put_before("y.npy");
     tool_run("conv2d %s --output y.npy", tool_case_options(&c));
-    tool_assert_failure(1, NO_DEVICE);
+    tool_assert_failure(1, TOOL_NO_DEVICE);
     tool_run("conv2d %s --output y.npy --device 0:0 --print-plan", tool_case_options(&c));
-    tool_assert_failure(1, NO_DEVICE);
+    tool_assert_failure(1, TOOL_NO_DEVICE);
     assert_string_equal(tool.out, "");
-    assert_int_equal(tool_get_file("y.npy", kept, sizeof kept), 6);
+    tool_assert_untouched("y.npy");
     tool_run("selftest");
-    tool_assert_failure(1, NO_DEVICE);
+    tool_assert_failure(1, TOOL_NO_DEVICE);
     tool_case_free(&c);
 }
 
@@ -428,5 +393,5 @@ int main(void)
         cmocka_unit_test(test_info_without_device),
         cmocka_unit_test(test_lost_output),
     };
-    return cmocka_run_group_tests(tests, enter, tool_leave_directory);
+    return cmocka_run_group_tests(tests, tool_enter_without_device, tool_leave_directory);
 }

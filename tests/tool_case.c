@@ -11,6 +11,7 @@
 
 #include "cldeform/cldeform_ref.h"
 #include "element.h"
+#include "tool_tensor.h"
 
 tool_case tool_case_default(void)
 {
@@ -44,38 +45,16 @@ tool_case tool_case_default(void)
     };
 }
 
-static uint32_t random_state;
-
-/* A whole number from -range to range. */
-static int draw(int range)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return (int)((random_state >> 8) % (uint32_t)(2 * range + 1)) - range;
-}
-
-static double draw_value(const tool_case *c, int which)
-{
-    if (!c->exact)
-        return draw(1000000) / 7e5;
-    return which == CASE_OFFSET ? draw(10) / 4.0 : which == CASE_MASK ? draw(4) / 4.0 : draw(4);
-}
-
-/* The tensor with such values as a file, and as doubles, which the caller frees. */
+/* The tensor as a file, and as doubles, which the caller frees. */
 static double *make_tensor(tool_case *c, int which, const char *path, int rank, const int64_t *shape)
 {
-    fault f = {0};
-    npy_array *array = &c->files[which];
-    int sampling = which == CASE_OFFSET || which == CASE_MASK;
-    cldeform_dtype dtype = sampling ? c->problem.offset_dtype : c->problem.dtype;
-    assert_int_equal(npy_create(array, dtype, rank, shape, &f), 0);
-    double *values = calloc(array->elements + 1, sizeof *values);
-    assert_non_null(values);
-    for (size_t i = 0; i < array->elements; i++)
-        values[i] = draw_value(c, which);
-    element_from_double(dtype, values, array->elements, array->data);
-    element_to_double(dtype, array->data, array->elements, values);
-    assert_int_equal(npy_write(path, array, &f), 0);
-    return values;
+    const int sampling = which == CASE_OFFSET || which == CASE_MASK;
+    const int range = !c->exact ? 1000000 : which == CASE_OFFSET ? 10 : 4;
+    return tool_write_tensor(&c->files[which], path, sampling ? c->problem.offset_dtype : c->problem.dtype, rank, shape,
+                             range,
+                             !c->exact  ? 7e5
+                             : sampling ? 4
+                                        : 1);
 }
 
 static int64_t measure_out(int64_t in, int64_t pads, int64_t dilation, int64_t kernel, int64_t stride)
@@ -102,7 +81,7 @@ void tool_case_write(tool_case *c, uint32_t seed)
     int64_t out_h = measure_out(p->in_h, p->pad_top + p->pad_bottom, p->dilation_h, p->kernel_h, p->stride_h);
     int64_t out_w = measure_out(p->in_w, p->pad_left + p->pad_right, p->dilation_w, p->kernel_w, p->stride_w);
     double *offset = NULL, *mask = NULL, *bias = NULL;
-    random_state = seed;
+    tool_seed(seed);
     order(c, p->in_channels, p->in_h, p->in_w, in);
     order(c, p->out_channels, out_h, out_w, out);
     double *input = make_tensor(c, CASE_INPUT, "i.npy", 4, in);
@@ -131,30 +110,20 @@ void tool_case_write(tool_case *c, uint32_t seed)
     free(output);
 }
 
-static double *widen(const npy_array *array)
-{
-    if (array->rank == 0)
-        return NULL;
-    double *values = calloc(array->elements + 1, sizeof *values);
-    assert_non_null(values);
-    element_to_double(array->dtype, array->data, array->elements, values);
-    return values;
-}
-
 void tool_case_write_gradients(tool_case *c)
 {
     fault f = {0};
     double *values[6], *gradients[5] = {NULL};
     free(make_tensor(c, CASE_GRAD_OUTPUT, "g.npy", 4, c->expected.shape));
     for (int i = 0; i < 6; i++)
-        values[i] = widen(&c->files[i]);
+        values[i] = tool_widen(&c->files[i]);
     for (int i = 0; i < 5; i++) {
         const npy_array *of = &c->files[i];
         if (i == CASE_BIAS)
             assert_int_equal(npy_create(&c->gradients[i], c->problem.dtype, 1, &c->problem.out_channels, &f), 0);
         else if (of->rank > 0)
             assert_int_equal(npy_create(&c->gradients[i], of->dtype, of->rank, of->shape, &f), 0);
-        gradients[i] = widen(&c->gradients[i]);
+        gradients[i] = tool_widen(&c->gradients[i]);
     }
     const cldeform_ref_conv2d_gradients wanted = {
         .grad_output = values[CASE_GRAD_OUTPUT],
@@ -215,40 +184,19 @@ const char *tool_case_options(const tool_case *c)
     return text;
 }
 
-static void assert_file(const npy_array *expected, const char *path)
-{
-    fault f = {0};
-    npy_array output = {0};
-    if (npy_read(path, &output, &f) != 0)
-        fail_msg("%s", f.text);
-    assert_int_equal(output.dtype, expected->dtype);
-    assert_int_equal(output.rank, expected->rank);
-    assert_memory_equal(output.shape, expected->shape, sizeof output.shape);
-    double *is = widen(&output), *must = widen(expected);
-    for (size_t i = 0; i < output.elements; i++)
-        if (is[i] < must[i] || is[i] > must[i] || is[i] != is[i]) /* equal, but 0 and -0 are too */
-            fail_msg("%s: element %zu of %zu is %.17g, expected %.17g", path, i, output.elements, is[i], must[i]);
-    free(is);
-    free(must);
-    npy_free(&output);
-    assert_int_equal(remove(path), 0);
-}
-
 void tool_case_assert_output(const tool_case *c, const char *path)
 {
-    assert_file(&c->expected, path);
+    tool_assert_file(&c->expected, path, 0);
 }
 
 void tool_case_assert_gradients(const tool_case *c, unsigned which)
 {
     for (int i = 0; i < 5; i++) {
         if ((which >> i & 1) && c->gradients[i].rank > 0) {
-            assert_file(&c->gradients[i], gradient_files[i]);
+            tool_assert_file(&c->gradients[i], gradient_files[i], 0);
             continue;
         }
-        FILE *stream = fopen(gradient_files[i], "rb");
-        if (stream)
-            fail_msg("%s was written and not asked for", gradient_files[i]);
+        tool_assert_no_file(gradient_files[i]);
     }
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <dirent.h>
 #include <ftw.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,12 +18,22 @@
 
 tool_result tool;
 
-static char directory[] = "/tmp/cldeform_tool_XXXXXX";
+static char directory[32];
 
 int tool_enter_directory(void **state)
 {
     (void)state;
+    snprintf(directory, sizeof directory, "/tmp/cldeform_tool_XXXXXX");
     return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
+}
+
+int tool_enter_without_device(void **state)
+{
+    if (tool_enter_directory(state) != 0 || mkdir("vendors", 0700) != 0)
+        return -1;
+    tool_environment("OCL_ICD_VENDORS", "vendors");
+    tool_environment("CLDEFORM_DEVICE", NULL);
+    return 0;
 }
 
 static int remove_entry(const char *path, const struct stat *facts, int type, struct FTW *where)
@@ -95,16 +106,13 @@ static void remove_driver_lines(char *text)
     }
 }
 
-void tool_run(const char *format, ...)
+static void run(const char *format, va_list values)
 {
     char words[4096], command[8192];
     const char *program = getenv("CLDEFORM_TOOL");
     if (!program)
         program = CLDEFORM_TOOL;
-    va_list values;
-    va_start(values, format);
     int length = vsnprintf(words, sizeof words, format, values);
-    va_end(values);
     assert_true(length >= 0 && (size_t)length < sizeof words);
     length = snprintf(command, sizeof command, "{ '%s' %s; } >tool.out 2>tool.err", program, words);
     assert_true((size_t)length < sizeof command);
@@ -113,6 +121,14 @@ void tool_run(const char *format, ...)
     get_text("tool.out", tool.out, sizeof tool.out);
     get_text("tool.err", tool.err, sizeof tool.err);
     remove_driver_lines(tool.err);
+}
+
+void tool_run(const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    run(format, values);
+    va_end(values);
 }
 
 void tool_assert_success(void)
@@ -142,4 +158,44 @@ void tool_assert_failure_with(int exit_status, const char *part)
     check_failure(exit_status);
     if (!strstr(tool.err, part))
         fail_msg("the message lacks \"%s\": %s", part, tool.err);
+}
+
+void tool_assert_refused(const char *message, const char *format, ...)
+{
+    const int files = tool_count_files();
+    va_list values;
+    va_start(values, format);
+    run(format, values);
+    va_end(values);
+    tool_assert_failure(2, message);
+    assert_string_equal(tool.out, "");
+    assert_int_equal(tool_count_files(), files);
+}
+
+void tool_assert_help(const char *command, const char *const *options)
+{
+    char usage[64];
+    snprintf(usage, sizeof usage, "usage: cldeform %s ", command);
+    tool_run("%s --help", command);
+    tool_assert_success();
+    assert_memory_equal(tool.out, usage, strlen(usage));
+    assert_non_null(strstr(tool.out, "\nExample: cldeform "));
+    assert_non_null(strstr(tool.out, "\nExit status: "));
+    for (; *options; options++)
+        if (!strstr(tool.out, *options))
+            fail_msg("the help of %s lacks %s", command, *options);
+}
+
+static const char before[] = "before";
+
+void tool_put_before(const char *path)
+{
+    tool_put_file(path, before, sizeof before);
+}
+
+void tool_assert_untouched(const char *path)
+{
+    char kept[16];
+    assert_int_equal(tool_get_file(path, kept, sizeof kept), sizeof before);
+    assert_memory_equal(kept, before, sizeof before);
 }

@@ -16,6 +16,12 @@ extern tool_result tool;
 int tool_enter_directory(void **state);
 int tool_leave_directory(void **state);
 
+/* Instead: as well, and the tool finds no OpenCL device. The loader is shown the empty directory "vendors". */
+int tool_enter_without_device(void **state);
+
+/* What the tool then says. */
+#define TOOL_NO_DEVICE "no OpenCL device was found; \"cldeform info\" says what was looked for and what to install"
+
 /* The words after the program's name, as a shell reads them. The tool is the one that the environment variable
  * CLDEFORM_TOOL names, else the one the tests were built with. */
 #if defined(__GNUC__)
@@ -34,6 +40,19 @@ void tool_assert_failure(int exit_status, const char *message);
 
 /* As above, the line only containing `part`. */
 void tool_assert_failure_with(int exit_status, const char *part);
+
+/* Runs it: as tool_assert_failure(2, message), without a word on standard output, and no file was made. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+void tool_assert_refused(const char *message, const char *format, ...);
+
+/* That the command's help is there, and names each of the options; NULL after the last. */
+void tool_assert_help(const char *command, const char *const *options);
+
+/* A file with a few bytes, and that it still has them. */
+void tool_put_before(const char *path);
+void tool_assert_untouched(const char *path);
 
 void tool_put_file(const char *path, const void *bytes, size_t size);
 

@@ -1,7 +1,8 @@
 /* cldeform.h: deformable convolution on OpenCL devices, from C.
  *
  * Read it from top to bottom: 1 rules that hold everywhere, 2 status, 3 tensors, 4 context, 5 convolution,
- * 6 its parts, 7 measuring and self-test, 8 CLBlast. Problems, their enums and the status codes are in problem.h. */
+ * 6 its parts, 7 RoI pooling, 8 measuring and self-test, 9 CLBlast. Problems, their enums and the status codes are in
+ * problem.h. */
 #ifndef CLDEFORM_H
 #define CLDEFORM_H
 
@@ -40,7 +41,7 @@ CLDEFORM_API int cldeform_version(void);
  *   Nothing of the call starts before all of `wait` are complete. *done, when done is
  *   not NULL, completes after everything the call enqueued, on in-order and out-of-order queues, also
  *   when there was nothing to do (empty batch). The caller releases it. Its profiling times cover the whole call
- *   from the first START to the last END only through the trace (section 7): an OpenCL event holds the
+ *   from the first START to the last END only through the trace (section 8): an OpenCL event holds the
  *   times of one command.
  *   On an out-of-order queue nothing waits for commands that are not in `wait` (so no empty-list markers).
  *   For CLBlast, which takes no wait list, the context then has in-order queues of its own: as many as calls
@@ -104,7 +105,10 @@ typedef enum cldeform_tensor_name {
     CLDEFORM_WEIGHT = 3,
     CLDEFORM_BIAS = 4,
     CLDEFORM_OUTPUT = 5,
-    CLDEFORM_COLUMNS = 6 /* of one image, section 6 */
+    CLDEFORM_COLUMNS = 6, /* of one image, section 6 */
+    CLDEFORM_ROIS = 7,    /* this one and the next two: section 7 */
+    CLDEFORM_LEVEL = 8,
+    CLDEFORM_ARGMAX = 9
 } cldeform_tensor_name;
 
 typedef struct cldeform_shape {
@@ -119,7 +123,7 @@ typedef struct cldeform_shape {
 
 typedef struct cldeform_context cldeform_context;
 
-typedef struct cldeform_trace_record cldeform_trace_record; /* section 7 */
+typedef struct cldeform_trace_record cldeform_trace_record; /* section 8 */
 typedef void (*cldeform_trace_function)(const cldeform_trace_record *record, void *user);
 
 typedef struct cldeform_context_options {
@@ -321,7 +325,137 @@ CLDEFORM_API cldeform_status cldeform_conv2d_col2offset(const cldeform_conv2d *c
                                                         const cldeform_workspace *workspace, cl_uint n_wait,
                                                         const cl_event *wait, cl_event *done);
 
-/* ==== 7. Measuring and self-test ========================================================================= */
+/* ==== 7. RoI pooling ===================================================================================== *
+ *
+ * Each RoI (batch index, x1, y1, x2, y2 in image pixels) is divided into out_h x out_w bins, and each bin pooled from
+ * one feature map. s: spatial_scale of the RoI's level; S(v, y, x): bilinear. x before y in rois and offsets.
+ *
+ * ROI_ALIGN: start = x1*s - 0.5, size = (x2 - x1)*s, no rounding and no least size. Bin p has g samples per axis,
+ *   g = sampling_ratio or ceil(size/out_w), at start + shift + size*(p + (i + 0.5)/g)/out_w, with shift =
+ *   offset_scale * size * offset[r,0,p_y,p_x] (y: channel 1). Sum of the samples / max(g_y*g_x, 1). A sample
+ *   outside [-1, H] x [-1, W] is 0; positions are then clamped to the first and last pixel. Without offsets:
+ *   RoIAlign (aligned, average); it is not RoI pooling (max).
+ *
+ * ROI_PS_ALIGN: start = round(x1)*s - 0.5, size = max((round(x2) + 1)*s - 0.5 - start, 0.1), samples_w samples per
+ *   bin at start + shift + size*(p*samples_w + i)/(out_w*samples_w), shift = offset_scale * size * offset[r,
+ *   2*class, floor(p_y*part_h/out_h), floor(p_x*part_w/out_w)] (y: 2*class + 1), class = o /
+ *   (out_channels/offset_classes). Samples outside [-0.5, H-0.5] x [-0.5, W-0.5] are left out, positions clamped
+ *   to [0, H-1] x [0, W-1]; the mean of the others, or 0 where there is none.
+ *
+ * ROI_PS: start = round(x1)*s, size = max((round(x2) + 1)*s - start, 0.1); mean of the pixels floor(start +
+ *   size*p/out_w) to ceil(start + size*(p+1)/out_w), end excluded, clipped to the map; 0 where there is none.
+ *
+ * ROI_MAX: start = x1*s, size = (x2 + 1)*s - start; largest of those pixels, the first of several, a NaN before
+ *   all; 0, and argmax -1, where there is none, and where size <= 0 in x or y.
+ *
+ * PS methods pool output channel o of bin (p_y, p_x) from input channel (o*G + floor(p_y*G/out_h))*G +
+ * floor(p_x*G/out_w), G = group_size, and have in_channels/G^2 output channels; the others have in_channels.
+ * With a mask the result is multiplied by mask[r,0,p_y,p_x]. round is half away from zero.
+ *
+ * Which pixels a bin or sample belongs to, whether a sample exists and the adaptive g are decided by the number of the
+ * formula rounded to fp32, in every type, and a position within 2^-24 of 0 is 0: a scale of 0.1 has no exact value, and
+ * 30*0.1 is 3, 4*0.1 - 0.4 is 0.
+ * DIFFERS: others round every intermediate to the type of the data. Pinned by the test rounded_positions.
+ *
+ * A RoI pools zeros, costs nothing and has zero gradients if its batch index is not a whole number from 0 to batch-1,
+ * its level does not exist, or a coordinate is not finite or beyond 2^31 feature pixels. Samples at NaN, infinite and
+ * huge offsets do not exist. Inverted and empty RoIs are as the formulas say. An adaptive RoI of any size costs no more
+ * than the pixels of the map that it touches. No RoI leads outside a buffer.
+ *
+ * All of it is deterministic, on every device. */
+
+/* level: of CLDEFORM_INPUT; else 0. rois, level, offset, mask, output, argmax have problem->max_rois. */
+CLDEFORM_API cldeform_status cldeform_roi_pool_shape(const cldeform_roi_pool_problem *problem,
+                                                     cldeform_tensor_name name, int64_t level, cldeform_shape *shape);
+
+typedef struct cldeform_roi_pool cldeform_roi_pool;
+
+/* Checks the problem and compiles the kernels of problem.passes. Blocking. Errors: INVALID_ARGUMENT, UNSUPPORTED,
+ * LIMIT, BUILD_FAILED, OUT_OF_MEMORY, OPENCL_ERROR. */
+CLDEFORM_API cldeform_status cldeform_roi_pool_create(cldeform_context *context,
+                                                      const cldeform_roi_pool_problem *problem,
+                                                      cldeform_roi_pool **out);
+CLDEFORM_API void cldeform_roi_pool_destroy(cldeform_roi_pool *pool);
+
+/* The next four: as for the convolution, but that a workspace_limit does not lower the minimum: create fails with LIMIT
+ * below it. */
+CLDEFORM_API cldeform_status cldeform_roi_pool_warm_up(const cldeform_roi_pool *pool, cl_command_queue queue);
+CLDEFORM_API cldeform_status cldeform_roi_pool_workspace_size(const cldeform_roi_pool *pool, cldeform_passes passes,
+                                                              size_t *minimum, size_t *preferred);
+CLDEFORM_API cldeform_status cldeform_roi_pool_is_deterministic(const cldeform_roi_pool *pool, cldeform_passes passes,
+                                                                int32_t *deterministic);
+CLDEFORM_API cldeform_status cldeform_roi_pool_describe(const cldeform_roi_pool *pool, char *text, size_t capacity,
+                                                        size_t *needed);
+
+typedef struct cldeform_roi_pool_tensors {
+    size_t struct_size;
+    cldeform_tensor input[CLDEFORM_MAX_LEVELS]; /* (batch, in_channels, level[l].in_h, level[l].in_w) or NHWC        */
+    cldeform_tensor rois;   /* (rois, 5): batch index, x1, y1, x2, y2                                                */
+    cldeform_tensor level;  /* (rois) int32: index into input; absent: by canonical_size                             */
+    cldeform_tensor offset; /* (rois, 2*offset_classes, part_h or out_h, part_w or out_w); x plane before y plane;
+                               unit: offset_scale * RoI width (height)                                               */
+    cldeform_tensor mask;   /* (rois, 1, out_h, out_w)                                                               */
+    cldeform_tensor output; /* (rois, out_channels, out_h, out_w) or (rois, out_h, out_w, out_channels)              */
+    cldeform_tensor argmax; /* ROI_MAX: int32 as output, y*in_w + x or -1; written by forward if present, read by
+                               backward                                                                              */
+} cldeform_roi_pool_tensors;
+
+/* Pools `rois` RoIs, 0 <= rois <= max_rois. When the count is known on the device only, fill up to max_rois with batch
+ * index -1. A new count compiles nothing, and with a workspace allocates nothing.
+ * Tensors must be exactly those of the problem. Errors: as cldeform_conv2d_forward.
+ * Source: Dai et al. 2017 (1703.06211) eq. 4 to 6; Zhu et al. 2018 (1811.11168) eq. 2; He et al. 2017 (1703.06870)
+ * section 3; Dai et al. 2016 (1605.06409) eq. 1; Girshick 2015 (1504.08083) section 2.1. */
+CLDEFORM_API cldeform_status cldeform_roi_pool_forward(const cldeform_roi_pool *pool, cl_command_queue queue,
+                                                       int64_t rois, const cldeform_roi_pool_tensors *tensors,
+                                                       const cldeform_workspace *workspace, cl_uint n_wait,
+                                                       const cl_event *wait, cl_event *done);
+
+typedef struct cldeform_roi_pool_gradients {
+    size_t struct_size;
+    cldeform_tensor grad_output;
+    cldeform_tensor grad_input[CLDEFORM_MAX_LEVELS]; /* out, as tensors.input: all levels or none                   */
+    cldeform_tensor grad_offset, grad_mask;          /* out, as their tensors; absent: not computed                 */
+    cldeform_passes accumulate;                      /* GRAD_* bits: add to what is there, instead of overwriting it */
+} cldeform_roi_pool_gradients;
+
+/* Gradients of a loss whose gradient with respect to output is grad_output: the derivatives of the formulas above, with
+ * respect to the offset by problem.offset_gradient. At whole positions and where positions are clamped ROI_ALIGN's is
+ * the right-hand derivative and 0; ROI_PS_ALIGN's is 0 at both. There is none with respect to the RoIs.
+ *
+ * Takes the forward's tensors; output is not looked at; input may be absent where only grad_input is asked for, argmax
+ * must be there for it in ROI_MAX. An accumulated F16 gradient is read, summed in fp32 and rounded once per call. No
+ * RoIs give gradients of 0, or leave accumulated ones. Errors: as cldeform_conv2d_backward. */
+CLDEFORM_API cldeform_status cldeform_roi_pool_backward(const cldeform_roi_pool *pool, cl_command_queue queue,
+                                                        int64_t rois, const cldeform_roi_pool_tensors *tensors,
+                                                        const cldeform_roi_pool_gradients *gradients,
+                                                        const cldeform_workspace *workspace, cl_uint n_wait,
+                                                        const cl_event *wait, cl_event *done);
+
+/* level[r], int32, as forward chooses it where tensors.level is absent; 0 for a RoI that is not finite. Pass
+ * STATISTICS. */
+CLDEFORM_API cldeform_status cldeform_roi_pool_assign_levels(const cldeform_roi_pool *pool, cl_command_queue queue,
+                                                             int64_t rois, const cldeform_tensor *roi_tensor,
+                                                             const cldeform_tensor *level, cl_uint n_wait,
+                                                             const cl_event *wait, cl_event *done);
+
+/* What is wrong with RoIs. One per call, written by the device. A RoI may count in several. */
+typedef struct cldeform_roi_statistics {
+    uint64_t rois;
+    uint64_t bad_batch;  /* batch index that does not exist                    */
+    uint64_t bad_level;  /* level that does not exist                          */
+    uint64_t not_finite; /* a coordinate that is NaN or infinite               */
+    uint64_t inverted;   /* x2 < x1 or y2 < y1                                 */
+} cldeform_roi_statistics;
+
+/* Reads tensors rois and level (may be absent); others are not looked at. result: a buffer that receives one
+ * cldeform_roi_statistics; its offset is in units of that struct. Needs no workspace. Pass STATISTICS.
+ * Errors: as forward; UNSUPPORTED where device and host differ in byte order. */
+CLDEFORM_API cldeform_status cldeform_roi_pool_statistics(const cldeform_roi_pool *pool, cl_command_queue queue,
+                                                          int64_t rois, const cldeform_roi_pool_tensors *tensors,
+                                                          const cldeform_tensor *result, cl_uint n_wait,
+                                                          const cl_event *wait, cl_event *done);
+
+/* ==== 8. Measuring and self-test ========================================================================= */
 
 /* One per command that a call enqueues, in order, on the calling thread, before the call returns. event is valid during
  * the callback (retain it to keep it); read its times after it completes, from a queue with profiling. GEMM steps
@@ -342,7 +476,7 @@ typedef void (*cldeform_selftest_function)(const char *check, cldeform_status st
 CLDEFORM_API cldeform_status cldeform_selftest(cldeform_context *context, cldeform_selftest_function report,
                                                void *user);
 
-/* ==== 8. CLBlast ========================================================================================= *
+/* ==== 9. CLBlast ========================================================================================= *
  *
  * The library multiplies matrices with CLBlast, whose compiled kernels and parameter overrides belong to the process
  * and whose first calls are not safe from several threads. The library takes one process-wide lock round each of its

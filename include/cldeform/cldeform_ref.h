@@ -39,6 +39,38 @@ CLDEFORM_API cldeform_status cldeform_ref_conv2d_backward(const cldeform_conv2d_
                                                           const double *weight,
                                                           const cldeform_ref_conv2d_gradients *gradients);
 
+typedef struct cldeform_ref_roi_pool_tensors {
+    const double *input[CLDEFORM_MAX_LEVELS]; /* each as cldeform_roi_pool_tensors (cldeform.h) describes it */
+    const double *rois;
+    const int32_t *level;        /* NULL: by canonical_size */
+    const double *offset, *mask; /* NULL unless problem->deformable, problem->modulated */
+    double *output;              /* forward only */
+    int32_t *argmax;             /* CLDEFORM_ROI_MAX: written by forward unless NULL, read by backward */
+} cldeform_ref_roi_pool_tensors;
+
+/* Pools n RoIs, as cldeform_roi_pool_forward (cldeform.h) defines it; problem->max_rois is not looked at. Returns
+ * INVALID_ARGUMENT for a value of the problem that is out of range or does not divide, or for an array that is missing
+ * or that the problem lacks, n below 0. It sets no text for cldeform_last_error. */
+CLDEFORM_API cldeform_status cldeform_ref_roi_pool_forward(const cldeform_roi_pool_problem *problem, int64_t n,
+                                                           const cldeform_ref_roi_pool_tensors *tensors);
+
+typedef struct cldeform_ref_roi_pool_gradients {
+    const double *grad_output;               /* as output */
+    double *grad_input[CLDEFORM_MAX_LEVELS]; /* all levels or none */
+    double *grad_offset, *grad_mask;         /* as their tensors; NULL: not computed */
+} cldeform_ref_roi_pool_gradients;
+
+/* Gradients, as cldeform_roi_pool_backward (cldeform.h) defines them. Every gradient asked for is overwritten. output
+ * is not looked at; input may be NULL where only grad_input is asked for. Returns as forward; INVALID_ARGUMENT also
+ * where no gradient is asked for. */
+CLDEFORM_API cldeform_status cldeform_ref_roi_pool_backward(const cldeform_roi_pool_problem *problem, int64_t n,
+                                                            const cldeform_ref_roi_pool_tensors *tensors,
+                                                            const cldeform_ref_roi_pool_gradients *gradients);
+
+/* level[r], as cldeform_roi_pool_assign_levels (cldeform.h). */
+CLDEFORM_API cldeform_status cldeform_ref_roi_pool_assign_levels(const cldeform_roi_pool_problem *problem, int64_t n,
+                                                                 const double *rois, int32_t *level);
+
 /* IEEE half, as fp16 tensors store it: the value of the bits, and the bits of the nearest half (ties to even; from
  * 65520 on infinity; NaN stays NaN). */
 CLDEFORM_API double cldeform_ref_half_to_double(uint16_t bits);

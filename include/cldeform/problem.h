@@ -132,6 +132,63 @@ typedef struct cldeform_conv2d_problem {
     size_t workspace_limit; /* bytes; 0: the device's allocation limit */
 } cldeform_conv2d_problem;
 
+/* ---- RoI pooling ---- */
+
+typedef enum cldeform_roi_method {
+    CLDEFORM_ROI_ALIGN = 0,    /* average of bilinear samples, aligned (RoIAlign); with offsets: mmcv's DeformRoIPool */
+    CLDEFORM_ROI_PS_ALIGN = 1, /* position-sensitive samples; with offsets: deformable PS RoI pooling of the paper    */
+    CLDEFORM_ROI_PS = 2,       /* position-sensitive average of whole cells (R-FCN); no offset, no mask              */
+    CLDEFORM_ROI_MAX = 3       /* RoI pooling of Fast R-CNN, as mmcv has it; no offset, no mask                      */
+} cldeform_roi_method;
+
+typedef enum cldeform_roi_gradient {
+    CLDEFORM_ROI_GRADIENT_TRUE = 0, /* derivative of what forward computes */
+    CLDEFORM_ROI_GRADIENT_MMCV = 1  /* mmcv's formula, which forgets that positions are clamped; ROI_ALIGN only */
+} cldeform_roi_gradient;
+
+#define CLDEFORM_MAX_LEVELS 8
+
+/* One feature map of a pyramid. */
+typedef struct cldeform_roi_level {
+    int64_t in_h, in_w;
+    double spatial_scale; /* feature pixels per image pixel, e.g. 1.0/16. No default */
+} cldeform_roi_level;
+
+/* Pooling of RoIs. Zero in a field is its default; sizes without a default must be positive. */
+typedef struct cldeform_roi_pool_problem {
+    size_t struct_size;
+    cldeform_roi_method method;
+    int32_t deformable, modulated; /* offsets are given; a mask is given */
+    cldeform_passes passes;        /* FORWARD (0: that), GRAD_INPUT, GRAD_OFFSET, GRAD_MASK, STATISTICS */
+
+    int64_t batch; /* images; no default: 0 is an empty batch, of which no RoI exists */
+    int64_t in_channels;
+    int64_t max_rois; /* most RoIs of one call; sizes the workspace; 0: every call has none */
+    int64_t levels;   /* feature maps; 0: 1 */
+    cldeform_roi_level level[CLDEFORM_MAX_LEVELS];
+    int64_t out_h, out_w; /* bins */
+
+    double offset_scale;          /* gamma of DeformRoIPool, trans_std of the PS form; 0: 0.1 */
+    int64_t sampling_ratio;       /* ROI_ALIGN: samples per bin and axis; 0: adaptive, ceil(bin size) */
+    int64_t group_size;           /* PS methods: 0: out_h, which must equal out_w; 1: not position-sensitive */
+    int64_t part_h, part_w;       /* ROI_PS_ALIGN: rows and columns of the offset; 0: out_h, out_w */
+    int64_t samples_h, samples_w; /* ROI_PS_ALIGN: samples per bin and axis; 0: 4 */
+    int64_t offset_classes;       /* ROI_PS_ALIGN: 0: 1, shared; must divide out_channels, in_channels/group_size^2 */
+
+    double canonical_size;   /* level of a RoI where none is given: canonical_level + floor(log2(sqrt(area)/size)), */
+    int64_t canonical_level; /* clamped to those that exist. size 0: 224. level: index into level[] of a RoI of that
+                                size, 2 where level[0] has stride 4. Lin et al. 2017 (1612.03144) eq. 1 */
+
+    cldeform_dtype dtype;                     /* inputs, output and their gradients                     */
+    cldeform_dtype offset_dtype;              /* offset, mask and their gradients; default: dtype       */
+    cldeform_dtype roi_dtype;                 /* F32 or F64; default: F32, of F64 problems F64          */
+    cldeform_layout layout;                   /* inputs (all levels), output, argmax and their gradients */
+    cldeform_mask_activation mask_activation; /* of a modulated problem */
+    cldeform_roi_gradient offset_gradient;
+    int32_t deterministic;  /* RoI pooling always is: accepted so that callers need not know */
+    size_t workspace_limit; /* bytes; 0: the device's allocation limit */
+} cldeform_roi_pool_problem;
+
 #ifdef __cplusplus
 }
 #endif

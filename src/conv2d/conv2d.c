@@ -4,23 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static cldeform_status check_device(const cldeform_context *context, const cldeform_conv2d_problem *problem)
-{
-    const struct {
-        const char *name;
-        cldeform_dtype dtype;
-    } types[] = {{"dtype", problem->dtype},
-                 {"offset_dtype", problem->offset_dtype},
-                 {"weight_grad_dtype", problem->weight_grad_dtype}};
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (types[i].dtype == CLDEFORM_F64 && !context->facts.fp64)
-            return cldeform__fail(
-                CLDEFORM_UNSUPPORTED,
-                "problem.%s is CLDEFORM_F64; device %s has no cl_khr_fp64, so it must be another type", types[i].name,
-                context->facts.name);
-    return CLDEFORM_OK;
-}
-
 cldeform_status cldeform_conv2d_create(cldeform_context *context, const cldeform_conv2d_problem *problem,
                                        cldeform_conv2d **out)
 {
@@ -37,7 +20,9 @@ cldeform_status cldeform_conv2d_create(cldeform_context *context, const cldeform
     conv->context = context;
     cldeform__context_retain(context);
     TRY(cldeform__conv2d_check(problem, &conv->problem, &conv->sizes));
-    TRY(check_device(context, &conv->problem));
+    TRY(cldeform__check_fp64(context, "dtype", conv->problem.dtype));
+    TRY(cldeform__check_fp64(context, "offset_dtype", conv->problem.offset_dtype));
+    TRY(cldeform__check_fp64(context, "weight_grad_dtype", conv->problem.weight_grad_dtype));
     conv->workspace_limit = (size_t)context->facts.max_allocation;
     if (conv->problem.workspace_limit != 0 && conv->problem.workspace_limit < conv->workspace_limit)
         conv->workspace_limit = conv->problem.workspace_limit;

@@ -1,49 +1,5 @@
 #include "operands.h"
 
-#include "../atomics.h"
-
-static cldeform_status check_operand(const cldeform_context *context, const cldeform__operand_rule *rule, int64_t batch,
-                                     cldeform__range *range)
-{
-    *range = (cldeform__range){.name = rule->name};
-    if (rule->presence == ABSENT && rule->tensor.buffer)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "%s.buffer is not NULL; it must be, because %s", rule->name,
-                              rule->why_not);
-    if (rule->presence != REQUIRED && !rule->tensor.buffer)
-        return CLDEFORM_OK;
-    if (!rule->batched && rule->tensor.batch_stride != 0)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
-                              "%s.batch_stride is %zu; it must be 0 for a tensor that has no batch", rule->name,
-                              rule->tensor.batch_stride);
-    const cldeform__tensor_check check = {rule->name,     rule->tensor,       rule->batched ? batch : 1,
-                                          rule->elements, rule->element_size, rule->written};
-    const cldeform_status status = cldeform__check_tensor(context, &check, range, &rule->operand->stride);
-    if (status != CLDEFORM_OK)
-        return status;
-    if (rule->read && (range->flags & CL_MEM_WRITE_ONLY))
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
-                              "%s.buffer is CL_MEM_WRITE_ONLY; it must be one that kernels may read, because its "
-                              "gradient is accumulated",
-                              rule->name);
-    rule->operand->buffer = rule->tensor.buffer;
-    rule->operand->start = rule->tensor.offset;
-    rule->operand->flags = range->flags;
-    return status;
-}
-
-cldeform_status cldeform__check_operands(const cldeform_context *context, const cldeform__operand_rule *rules, size_t n,
-                                         int64_t batch, cldeform__range *ranges)
-{
-    cldeform_status status = CLDEFORM_OK;
-    for (size_t i = 0; i < n; i++)
-        TRY(check_operand(context, &rules[i], batch, &ranges[i]));
-    for (size_t i = 0; i < n; i++)
-        if (rules[i].written)
-            TRY(cldeform__check_overlap(ranges, n, i));
-done:
-    return status;
-}
-
 cldeform_status cldeform__check_accumulate(const cldeform_conv2d_gradients *gradients)
 {
     const struct {
@@ -67,22 +23,6 @@ cldeform_status cldeform__check_accumulate(const cldeform_conv2d_gradients *grad
                 "gradients.accumulate is 0x%llx, but gradients.%s.buffer is NULL; it must be a buffer",
                 (unsigned long long)gradients->accumulate, all[i].name);
     return CLDEFORM_OK;
-}
-
-cldeform_status cldeform__check_scratch(cldeform_context *context, const cldeform_workspace *workspace, size_t minimum,
-                                        cldeform__range *ranges, size_t n)
-{
-    cldeform_status status;
-    TRY(cldeform__check_workspace(context, workspace, minimum, &ranges[n - 1]));
-    TRY(cldeform__check_overlap(ranges, n, n - 1));
-    if ((ranges[n - 1].flags & (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR)) &&
-        cldeform__atomics_need_device_memory(context))
-        status = cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
-                                "workspace.buffer is CL_MEM_USE_HOST_PTR or CL_MEM_ALLOC_HOST_PTR; on %s it must be "
-                                "neither, because atomic additions do nothing there",
-                                context->facts.name);
-done:
-    return status;
 }
 
 static void move(cldeform__operand *operand, int64_t image)

@@ -1,5 +1,6 @@
 #include "problem.h"
 #include "../arguments.h"
+#include "../fields.h"
 #include "../geometry.h"
 
 #include <math.h>
@@ -31,31 +32,23 @@ double cldeform__conv2d_flop(const cldeform_conv2d_problem *problem, const cldef
            (double)(problem->in_channels / problem->groups);
 }
 
-/* Enums are read as whole numbers: a caller's struct may hold anything. */
-static cldeform_status check_enum(const char *name, int value, int last)
-{
-    if (value < 0 || value > last)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "problem.%s is %d; it must be 0 to %d", name, value, last);
-    return CLDEFORM_OK;
-}
-
 static const cldeform_passes parts = CLDEFORM_IM2COL | CLDEFORM_COL2IM | CLDEFORM_COL2OFFSET | CLDEFORM_STATISTICS;
 static const cldeform_passes all_passes = CLDEFORM_FORWARD | CLDEFORM_BACKWARD | CLDEFORM_PACK_WEIGHT | parts;
 
 static cldeform_status check_enums(const cldeform_conv2d_problem *problem)
 {
     cldeform_status status;
-    TRY(check_enum("kind", (int)problem->kind, CLDEFORM_CONV2D_PLAIN));
-    TRY(check_enum("dtype", (int)problem->dtype, CLDEFORM_F64));
-    TRY(check_enum("offset_dtype", (int)problem->offset_dtype, CLDEFORM_F64));
-    TRY(check_enum("layout", (int)problem->layout, CLDEFORM_NHWC));
-    TRY(check_enum("offset_layout", (int)problem->offset_layout, CLDEFORM_OFFSET_YX_LAST));
-    TRY(check_enum("mask_activation", (int)problem->mask_activation, CLDEFORM_MASK_SIGMOID_X2));
-    TRY(check_enum("border", (int)problem->border, CLDEFORM_BORDER_EDGE));
-    TRY(check_enum("deterministic", problem->deterministic, 1));
-    TRY(check_enum("algorithm", (int)problem->algorithm, CLDEFORM_ALGORITHM_IM2COL));
-    TRY(check_enum("weight_grad_dtype", (int)problem->weight_grad_dtype, CLDEFORM_F64));
-    TRY(check_enum("offset_gradient", (int)problem->offset_gradient, CLDEFORM_OFFSET_GRADIENT_OPEN));
+    TRY(cldeform__check_enum("kind", (int)problem->kind, CLDEFORM_CONV2D_PLAIN));
+    TRY(cldeform__check_enum("dtype", (int)problem->dtype, CLDEFORM_F64));
+    TRY(cldeform__check_enum("offset_dtype", (int)problem->offset_dtype, CLDEFORM_F64));
+    TRY(cldeform__check_enum("layout", (int)problem->layout, CLDEFORM_NHWC));
+    TRY(cldeform__check_enum("offset_layout", (int)problem->offset_layout, CLDEFORM_OFFSET_YX_LAST));
+    TRY(cldeform__check_enum("mask_activation", (int)problem->mask_activation, CLDEFORM_MASK_SIGMOID_X2));
+    TRY(cldeform__check_enum("border", (int)problem->border, CLDEFORM_BORDER_EDGE));
+    TRY(cldeform__check_enum("deterministic", problem->deterministic, 1));
+    TRY(cldeform__check_enum("algorithm", (int)problem->algorithm, CLDEFORM_ALGORITHM_IM2COL));
+    TRY(cldeform__check_enum("weight_grad_dtype", (int)problem->weight_grad_dtype, CLDEFORM_F64));
+    TRY(cldeform__check_enum("offset_gradient", (int)problem->offset_gradient, CLDEFORM_OFFSET_GRADIENT_OPEN));
     if (problem->border == CLDEFORM_BORDER_EDGE && problem->offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN) {
         status = cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
                                 "problem.offset_gradient is CLDEFORM_OFFSET_GRADIENT_OPEN; it must be "
@@ -75,18 +68,6 @@ static cldeform_status check_offset_limit(double limit)
     if (!(limit >= 0 && limit <= INFINITY))
         return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "problem.offset_limit is %g; it must be 0 (none) or positive",
                               limit);
-    return CLDEFORM_OK;
-}
-
-/* Kernels hold single sizes in an int. */
-static cldeform_status check_size(const char *name, int64_t value, int64_t least)
-{
-    if (value < least)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "problem.%s is %lld; it must be at least %lld", name,
-                              (long long)value, (long long)least);
-    if (value > INT32_MAX)
-        return cldeform__fail(CLDEFORM_LIMIT, "problem.%s is %lld; it must be at most %d", name, (long long)value,
-                              INT32_MAX);
     return CLDEFORM_OK;
 }
 
@@ -115,18 +96,10 @@ static cldeform_status check_sizes(const cldeform_conv2d_problem *problem)
         {"offset_groups", problem->offset_groups, 1},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const cldeform_status status = check_size(sizes[i].name, sizes[i].value, sizes[i].least);
+        const cldeform_status status = cldeform__check_size(sizes[i].name, sizes[i].value, sizes[i].least);
         if (status != CLDEFORM_OK)
             return status;
     }
-    return CLDEFORM_OK;
-}
-
-static cldeform_status check_divides(const char *name, int64_t value, const char *channels, int64_t n)
-{
-    if (n % value != 0)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "problem.%s is %lld; it must divide %s, which is %lld", name,
-                              (long long)value, channels, (long long)n);
     return CLDEFORM_OK;
 }
 
@@ -195,9 +168,9 @@ cldeform_status cldeform__conv2d_check(const cldeform_conv2d_problem *given, cld
         goto done;
     }
     TRY(check_sizes(problem));
-    TRY(check_divides("groups", problem->groups, "in_channels", problem->in_channels));
-    TRY(check_divides("groups", problem->groups, "out_channels", problem->out_channels));
-    TRY(check_divides("offset_groups", problem->offset_groups, "in_channels", problem->in_channels));
+    TRY(cldeform__check_divides("groups", problem->groups, "in_channels", problem->in_channels));
+    TRY(cldeform__check_divides("groups", problem->groups, "out_channels", problem->out_channels));
+    TRY(cldeform__check_divides("offset_groups", problem->offset_groups, "in_channels", problem->in_channels));
     if (problem->kind == CLDEFORM_CONV2D_PLAIN && problem->offset_groups != 1) {
         status = cldeform__fail(CLDEFORM_INVALID_ARGUMENT,
                                 "problem.offset_groups is %lld; it must be 0 or 1 for CLDEFORM_CONV2D_PLAIN, which has "
@@ -251,9 +224,6 @@ cldeform_status cldeform_conv2d_shape(const cldeform_conv2d_problem *given, clde
     cldeform_conv2d_problem problem;
     cldeform__conv2d_sizes sizes;
     cldeform_shape found = {0};
-    if (!shape)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "shape is NULL");
-    TRY(cldeform__take_struct(&found, sizeof found, shape, "shape"));
     TRY(cldeform__conv2d_check(given, &problem, &sizes));
     const bool nhwc = problem.layout == CLDEFORM_NHWC, last = problem.offset_layout == CLDEFORM_OFFSET_YX_LAST;
     const int64_t n = problem.batch, oh = sizes.out_h, ow = sizes.out_w;
@@ -311,6 +281,10 @@ cldeform_status cldeform_conv2d_shape(const cldeform_conv2d_problem *given, clde
         else
             SHAPE(c * sizes.taps, oh * ow);
         break;
+    case CLDEFORM_ROIS:
+    case CLDEFORM_LEVEL:
+    case CLDEFORM_ARGMAX:
+        break;
     }
 #undef SHAPE
     if (found.rank == 0) {
@@ -318,14 +292,7 @@ cldeform_status cldeform_conv2d_shape(const cldeform_conv2d_problem *given, clde
                                 (int)name, (int)problem.kind);
         goto done;
     }
-    if (!cldeform__product(found.size, (int)found.rank, &found.elements) ||
-        !cldeform__bytes(found.elements, cldeform__dtype_size(dtype), &found.bytes)) {
-        status = cldeform__fail(CLDEFORM_LIMIT, "the tensor's size in bytes does not fit a size_t");
-        goto done;
-    }
-    const size_t size = shape->struct_size;
-    found.struct_size = size;
-    memcpy(shape, &found, size < sizeof found ? size : sizeof found);
+    status = cldeform__fill_shape(shape, found.size, (int)found.rank, cldeform__dtype_size(dtype));
 done:
     return status;
 }

@@ -140,18 +140,6 @@ static cldeform_status check_arguments(const cldeform_conv2d *conv, const cldefo
     return cldeform__check_operands(conv->context, rules, 2, conv->problem.batch, ranges);
 }
 
-/* The kernel writes whole numbers that the host reads as they are. */
-static cldeform_status check_byte_order(const cldeform_context *context)
-{
-    const uint16_t one = 1;
-    const bool host_little = *(const unsigned char *)&one == 1;
-    if (context->facts.little_endian != host_little)
-        return cldeform__fail(CLDEFORM_UNSUPPORTED,
-                              "device %s is %s-endian; for offset statistics it must be as the host is",
-                              context->facts.name, context->facts.little_endian ? "little" : "big");
-    return CLDEFORM_OK;
-}
-
 cldeform_status cldeform_conv2d_offset_statistics(const cldeform_conv2d *conv, cl_command_queue queue,
                                                   const cldeform_tensor *offset, const cldeform_tensor *result,
                                                   const cldeform_workspace *workspace, cl_uint n_wait,
@@ -166,7 +154,7 @@ cldeform_status cldeform_conv2d_offset_statistics(const cldeform_conv2d *conv, c
         (status = cldeform__call_begin(&call, conv->context, queue, "conv2d_offset_statistics", n_wait, wait,
                                        done != NULL)) != CLDEFORM_OK)
         return status;
-    TRY(check_byte_order(conv->context));
+    TRY(cldeform__check_byte_order(conv->context));
     const size_t loop_limit = conv->context->facts.loop_limit;
     if (loop_limit && conv->problem.batch * (conv->sizes.offset / 2) / PARTS > (int64_t)loop_limit / 2) {
         status = cldeform__fail(CLDEFORM_UNSUPPORTED, "%s ends loops after %zu iterations, too few for so many samples",

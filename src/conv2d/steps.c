@@ -12,16 +12,6 @@ static_assert(sizeof(conv2d_geometry) == 20 * sizeof(cl_int), "the struct is the
 
 /* ---- kernels ------------------------------------------------------------------------------------------- */
 
-int cldeform__bits(cldeform_dtype dtype)
-{
-    return (int)cldeform__dtype_size(dtype) * 8;
-}
-
-cldeform_dtype cldeform__real_dtype(cldeform_dtype dtype)
-{
-    return dtype == CLDEFORM_F64 ? CLDEFORM_F64 : CLDEFORM_F32;
-}
-
 void cldeform__step_geometry(const cldeform_conv2d *conv, conv2d_geometry *geometry)
 {
     const cldeform_conv2d_problem *p = &conv->problem;
@@ -101,11 +91,6 @@ done:
 }
 
 /* ---- launches ------------------------------------------------------------------------------------------ */
-
-cl_ulong2 cldeform__place_of(const cldeform__operand *operand)
-{
-    return (cl_ulong2){{operand->start, operand->stride}};
-}
 
 cl_float cldeform__limit_float(double limit)
 {

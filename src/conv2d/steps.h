@@ -61,12 +61,6 @@ cldeform_status cldeform__enqueue_col2offset(const cldeform_conv2d *conv, const 
 
 /* ---- for whoever enqueues more of the kernels ---- */
 
-typedef struct cldeform__argument_list {
-    cldeform__argument arguments[24];
-    cl_uint n;
-} cldeform__argument_list;
-#define ADD_ARGUMENT(list, variable) (list)->arguments[(list)->n++] = (cldeform__argument)ARGUMENT(variable)
-
 /* An offset limit for comparison with floats: rounded down, so that a float beyond the limit is beyond it here too. */
 cl_float cldeform__limit_float(double limit);
 
@@ -78,9 +72,5 @@ typedef struct cldeform__where {
 } cldeform__where;
 void cldeform__add_where(cldeform__argument_list *list, cldeform__where *where, const cldeform_conv2d *conv,
                          const cldeform__conv2d_operands *operands);
-
-cl_ulong2 cldeform__place_of(const cldeform__operand *operand);
-int cldeform__bits(cldeform_dtype dtype);
-cldeform_dtype cldeform__real_dtype(cldeform_dtype dtype); /* what arithmetic on it is in: F64 or F32 */
 
 #endif

@@ -3,22 +3,6 @@
 
 #include <string.h>
 
-/* A zero-filled buffer of one image of a tensor. */
-static cldeform_status create_scratch(const cldeform_context *context, cl_command_queue queue, int64_t elements,
-                                      cldeform_dtype dtype, cldeform__operand *operand)
-{
-    cl_int error = CL_SUCCESS;
-    const cl_double zero = 0;
-    if (elements == 0)
-        return CLDEFORM_OK;
-    const size_t size = ((size_t)elements * cldeform__dtype_size(dtype) + sizeof zero - 1) / sizeof zero * sizeof zero;
-    operand->stride = (size_t)elements;
-    operand->buffer = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, size, NULL, &error);
-    if (error == CL_SUCCESS)
-        error = clEnqueueFillBuffer(queue, operand->buffer, &zero, sizeof zero, 0, size, 0, NULL, NULL);
-    return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "scratch tensor of %zu bytes", size);
-}
-
 typedef struct scratch {
     cldeform__conv2d_operands operands;
     cldeform__conv2d_gradients gradients;
@@ -57,7 +41,8 @@ static cldeform_status create_all(const cldeform_conv2d *conv, cl_command_queue 
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i].wanted)
-            TRY(create_scratch(conv->context, queue, all[i].elements, all[i].dtype, all[i].operand));
+            TRY(cldeform__create_scratch(conv->context, queue, all[i].elements, cldeform__dtype_size(all[i].dtype),
+                                         all[i].operand));
 done:
     return status;
 }
@@ -83,7 +68,7 @@ static cldeform_status run(const cldeform_conv2d *conv, cldeform__call *call, sc
     if (conv->problem.passes & CLDEFORM_PACK_WEIGHT) {
         conv->algorithm->packed_weight(conv, &bytes, &format);
         if (bytes > 0) {
-            TRY(create_scratch(conv->context, call->queue, (int64_t)bytes / 4, CLDEFORM_F32, &operands->packed_weight));
+            TRY(cldeform__create_scratch(conv->context, call->queue, (int64_t)bytes, 1, &operands->packed_weight));
             TRY(conv->algorithm->pack_weight(conv, call, &operands->weight, &operands->packed_weight));
         }
     }

@@ -1,4 +1,5 @@
 /* The convolution as its formula, and nothing else. Written from the definition in cldeform.h, not from the kernels. */
+#include "activation.h"
 #include "conv2d.h"
 
 /* output[n,o,y,x] */
@@ -18,7 +19,7 @@ static double output_at(const cldeform__ref_sizes *s, const double *input, const
                 if (!cldeform__ref_samples_at(s, t.y, t.x))
                     continue;
                 if (s->p.kind == CLDEFORM_CONV2D_MODULATED)
-                    factor = cldeform__ref_activated(s, mask[t.mask]);
+                    factor = cldeform__ref_activated(s->p.mask_activation, mask[t.mask]);
                 sum += weight[t.weight] * factor * cldeform__ref_sample(s, input, n, t.channel, t.y, t.x);
             }
         }

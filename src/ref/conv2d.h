@@ -50,10 +50,6 @@ double cldeform__ref_pixel(const cldeform__ref_sizes *s, const double *input, in
 double cldeform__ref_sample(const cldeform__ref_sizes *s, const double *input, int64_t n, int64_t channel, double y,
                             double x);
 
-/* What a mask's element multiplies with, and the derivative of that. */
-double cldeform__ref_activated(const cldeform__ref_sizes *s, double mask);
-double cldeform__ref_activation_slope(const cldeform__ref_sizes *s, double mask);
-
 /* Whether a sample moves with this element of the offset: not beyond the limit. */
 bool cldeform__ref_within_limit(const cldeform__ref_sizes *s, double offset);
 

@@ -1,4 +1,5 @@
 /* The derivative of the sum in conv2d.c, term by term. Written from that sum, not from the kernels. */
+#include "activation.h"
 #include "conv2d.h"
 
 #include <string.h>
@@ -68,7 +69,7 @@ static void add_term(const cldeform__ref_sizes *s, const arrays *a, const cldefo
     const bool samples = cldeform__ref_samples_at(s, t->y, t->x), slopes = slopes_at(s, t->y, t->x);
     if (!samples && !slopes)
         return;
-    const double mask = modulated ? cldeform__ref_activated(s, a->mask[t->mask]) : 1;
+    const double mask = modulated ? cldeform__ref_activated(s->p.mask_activation, a->mask[t->mask]) : 1;
     if (a->to->grad_offset && slopes)
         for (int axis = 0; axis < 2; axis++)
             if (cldeform__ref_within_limit(s, a->offset[t->offset[axis]]))
@@ -78,7 +79,8 @@ static void add_term(const cldeform__ref_sizes *s, const arrays *a, const cldefo
     if (a->to->grad_weight)
         a->to->grad_weight[t->weight] += grad * mask * cldeform__ref_sample(s, a->input, t->n, t->channel, t->y, t->x);
     if (a->to->grad_mask)
-        a->to->grad_mask[t->mask] += grad * a->weight[t->weight] * cldeform__ref_activation_slope(s, a->mask[t->mask]) *
+        a->to->grad_mask[t->mask] += grad * a->weight[t->weight] *
+                                     cldeform__ref_activation_slope(s->p.mask_activation, a->mask[t->mask]) *
                                      cldeform__ref_sample(s, a->input, t->n, t->channel, t->y, t->x);
     if (a->to->grad_input)
         add_to_pixels(s, a->to->grad_input, t, grad * a->weight[t->weight] * mask);

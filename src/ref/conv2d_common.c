@@ -134,34 +134,6 @@ bool cldeform__ref_within_limit(const cldeform__ref_sizes *s, double offset)
     return !(s->p.offset_limit > 0) || fabs(offset) <= s->p.offset_limit;
 }
 
-double cldeform__ref_activated(const cldeform__ref_sizes *s, double mask)
-{
-    switch (s->p.mask_activation) {
-    case CLDEFORM_MASK_SIGMOID:
-        return 1 / (1 + exp(-mask));
-    case CLDEFORM_MASK_SIGMOID_X2:
-        return 2 / (1 + exp(-mask));
-    case CLDEFORM_MASK_AS_IS:
-        break;
-    }
-    return mask;
-}
-
-double cldeform__ref_activation_slope(const cldeform__ref_sizes *s, double mask)
-{
-    const double tail = exp(-fabs(mask)); /* the sigmoid's slope is even; this way nothing overflows or cancels */
-    const double slope = tail / ((1 + tail) * (1 + tail));
-    switch (s->p.mask_activation) {
-    case CLDEFORM_MASK_SIGMOID:
-        return slope;
-    case CLDEFORM_MASK_SIGMOID_X2:
-        return 2 * slope;
-    case CLDEFORM_MASK_AS_IS:
-        break;
-    }
-    return 1;
-}
-
 /* ---- the sample ---------------------------------------------------------------------------------------- */
 
 bool cldeform__ref_samples_at(const cldeform__ref_sizes *s, double y, double x)

@@ -1,5 +1,6 @@
 #include "conv.h"
 #include "cldeform/cldeform_ref.h"
+#include "compare.h"
 #include "guarded.h"
 
 #include <float.h>
@@ -28,42 +29,32 @@ cldeform_conv2d_problem test_small_problem(cldeform_conv2d_kind kind)
 
 /* ---- data ---------------------------------------------------------------------------------------------- */
 
-static double uniform(uint32_t *state, double least, double most)
-{
-    *state = *state * 1664525u + 1013904223u;
-    uint32_t bits = *state;
-    bits ^= bits >> 16;
-    bits *= 0x45d9f3bu;
-    bits ^= bits >> 16;
-    return least + (most - least) * (bits / 4294967296.0);
-}
-
 static double make_exact(cldeform_tensor_name name, uint32_t *state)
 {
     switch (name) {
     case CLDEFORM_OFFSET:
-        return rint(uniform(state, -10, 10)) / 4;
+        return rint(test_uniform(state, -10, 10)) / 4;
     case CLDEFORM_MASK:
-        return rint(uniform(state, -4, 4)) / 4;
+        return rint(test_uniform(state, -4, 4)) / 4;
     default:
-        return rint(uniform(state, -4, 4));
+        return rint(test_uniform(state, -4, 4));
     }
 }
 
 static double make_offset(const cldeform_conv2d_problem *problem, uint32_t *state)
 {
     const double size = (double)(problem->in_h > problem->in_w ? problem->in_h : problem->in_w);
-    const double kind = uniform(state, 0, 1);
-    return kind < 0.8    ? uniform(state, -2, 2)
-           : kind < 0.95 ? uniform(state, -size, size)
-                         : rint(uniform(state, -size, size));
+    const double kind = test_uniform(state, 0, 1);
+    return kind < 0.8    ? test_uniform(state, -2, 2)
+           : kind < 0.95 ? test_uniform(state, -size, size)
+                         : rint(test_uniform(state, -size, size));
 }
 
 static double make_random(const cldeform_conv2d_problem *problem, cldeform_tensor_name name, uint32_t *state)
 {
     return name == CLDEFORM_OFFSET ? make_offset(problem, state)
-           : name == CLDEFORM_MASK ? uniform(state, -0.5, 1.5)
-                                   : uniform(state, -1, 1);
+           : name == CLDEFORM_MASK ? test_uniform(state, -0.5, 1.5)
+                                   : test_uniform(state, -1, 1);
 }
 
 double test_value(const cldeform_conv2d_problem *problem, cldeform_tensor_name name, test_data data, uint32_t *state)
@@ -132,21 +123,6 @@ void test_conv_upload(const test_device *on, const test_conv *conv, cldeform_ten
                         !output             ? CL_MEM_READ_ONLY
                         : run->output_flags ? run->output_flags
                                             : CL_MEM_READ_WRITE);
-}
-
-test_guarded test_guarded_of(const char *name, cldeform_dtype dtype, const cldeform_shape *shape, int64_t batch,
-                             const test_run *run)
-{
-    const size_t images = batch < 0 ? 1 : (size_t)batch;
-    return (test_guarded){
-        .name = name,
-        .dtype = dtype,
-        .images = images,
-        .rows = 1,
-        .row = images > 0 ? (size_t)shape->elements / images : 0,
-        .image_gap = run->strided && batch > 0 ? 5 : 0,
-        .shift = run->strided ? 3 : 0, /* aligned to nothing but the element */
-    };
 }
 
 static cl_mem pack(const test_device *on, cldeform_conv2d *object, cl_command_queue queue,
@@ -239,8 +215,9 @@ double *test_conv_run_alone(const test_device *on, const test_conv *conv, const 
 
 /* ---- compare ------------------------------------------------------------------------------------------- */
 
-static void print_problem(const cldeform_conv2d_problem *p)
+static void print_problem(const void *problem)
 {
+    const cldeform_conv2d_problem *p = problem;
     print_error("  problem: kind %d batch %lld in %lldx%lldx%lld out_channels %lld kernel %lldx%lld stride %lldx%lld "
                 "dilation %lldx%lld pad %lld,%lld,%lld,%lld groups %lld offset_groups %lld dtype %d offset_dtype %d "
                 "layout %d offset_layout %d activation %d border %d offset_gradient %d weight_grad_dtype %d limit %g\n",
@@ -253,39 +230,10 @@ static void print_problem(const cldeform_conv2d_problem *p)
                 p->offset_limit);
 }
 
-/* "[1][0][12][3]" */
-static const char *name_element(const cldeform_shape *shape, int64_t e, char text[120])
-{
-    int64_t index[5] = {0};
-    size_t used = 0;
-    for (int64_t i = shape->rank - 1; i >= 0; i--) {
-        index[i] = e % shape->size[i];
-        e /= shape->size[i];
-    }
-    text[0] = 0;
-    for (int64_t i = 0; i < shape->rank; i++)
-        used += (size_t)snprintf(text + used, 120 - used, "[%lld]", (long long)index[i]);
-    return text;
-}
-
 void test_compare(const cldeform_conv2d_problem *problem, const char *name, const cldeform_shape *shape,
                   const double *found, const double *expected, const double *bounds)
 {
-    int wrong = 0;
-    char text[120];
-    for (int64_t e = 0; e < shape->elements; e++) {
-        const bool equal = found[e] == expected[e] || (isnan(found[e]) && isnan(expected[e]));
-        if (equal || (bounds && fabs(found[e] - expected[e]) <= bounds[e]))
-            continue;
-        if (wrong++ == 0)
-            print_problem(problem);
-        if (wrong <= 5)
-            print_error("  %s%s is %.17g; it must be %.17g%s%.3g\n", name, name_element(shape, e, text), found[e],
-                        expected[e], bounds ? ", +-" : ", exactly; off by ",
-                        bounds ? bounds[e] : found[e] - expected[e]);
-    }
-    if (wrong)
-        fail_msg("%d of %lld elements of the %s are wrong", wrong, (long long)shape->elements, name);
+    test_compare_elements(name, shape, found, expected, bounds, print_problem, problem);
 }
 
 void test_conv_compare(const test_conv *conv, const double *found, const double *expected, const double *bounds)

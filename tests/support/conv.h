@@ -3,18 +3,12 @@
 #ifndef TEST_CONV_H
 #define TEST_CONV_H
 
+#include "data.h"
 #include "guarded.h"
 
 enum { TEST_TENSORS = CLDEFORM_OUTPUT + 1 };
 
 extern const char *const test_tensor_names[TEST_TENSORS];
-
-typedef enum test_data {
-    /* Whole numbers, offsets and masks in quarters: every sum is exact in fp32, in any order. */
-    TEST_EXACT,
-    /* Uniform values; offsets mostly inside, some outside, some exactly at borders. */
-    TEST_RANDOM
-} test_data;
 
 typedef struct test_conv {
     cldeform_conv2d_problem problem;
@@ -38,24 +32,6 @@ void test_conv_reference(test_conv *conv);
 void test_conv_round_reference(test_conv *conv);
 void test_conv_destroy(test_conv *conv);
 
-/* How a run differs from the plainest one; zero is the plainest. */
-typedef struct test_run {
-    cl_command_queue queue;    /* NULL: the device's in-order queue */
-    cldeform_context *context; /* NULL: the device's */
-    bool strided;              /* gaps between images, and tensors that do not begin at element 0 */
-    bool workspace;            /* a workspace of workspace_bytes; 0: the minimum */
-    size_t workspace_bytes;
-    bool pack_weight;          /* pack first, where the algorithm packs */
-    cl_mem_flags output_flags; /* 0: CL_MEM_READ_WRITE */
-    /* backward only (gradients.h) */
-    cldeform_passes gradients;  /* asked for; 0: all that the kind has */
-    cldeform_passes accumulate; /* onto the initial values */
-    bool minimal;               /* the object knows no other pass, and tensors that are not needed are absent */
-} test_run;
-
-/* A tensor of this shape as the run places it, for test_guarded_create; batch -1: it has none. */
-test_guarded test_guarded_of(const char *name, cldeform_dtype dtype, const cldeform_shape *shape, int64_t batch,
-                             const test_run *run);
 /* A tensor of the convolution between guards; the output is NaN, and the only one that may be written. */
 void test_conv_upload(const test_device *on, const test_conv *conv, cldeform_tensor_name name, const test_run *run,
                       test_guarded *guarded);

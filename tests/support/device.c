@@ -21,6 +21,12 @@ int test_close_device(void **state)
     return 0;
 }
 
+static test_extent read_extent(void)
+{
+    const char *text = getenv("CLDEFORM_TEST_EXTENT");
+    return text && strcmp(text, "part") == 0 ? TEST_PART : text && strcmp(text, "all") == 0 ? TEST_ALL : TEST_USUAL;
+}
+
 cl_command_queue test_queue_create(const test_device *on, cl_command_queue_properties properties)
 {
     cl_command_queue_properties supported = 0;
@@ -43,6 +49,7 @@ void test_device_open(test_device *on)
     cl_device_fp_config double_config = 0;
     char extensions[16384] = "";
     memset(on, 0, sizeof *on);
+    on->extent = read_extent();
     if (clGetPlatformIDs(16, platforms, &n) != CL_SUCCESS)
         n = 0;
     for (cl_uint i = 0; i < n && i < 16 && !on->id; i++)
@@ -65,6 +72,20 @@ void test_device_open(test_device *on)
     options.ignore_environment = 1;
     options.cache_dir = "";
     assert_ok(cldeform_context_create(on->cl, on->id, &options, &on->context));
+}
+
+cl_mem test_buffer_create(size_t bytes, const void *from)
+{
+    cl_int error = CL_SUCCESS;
+    cl_mem buffer =
+        clCreateBuffer(device.cl, CL_MEM_READ_WRITE | (from ? CL_MEM_COPY_HOST_PTR : 0), bytes, (void *)from, &error);
+    assert_int_equal(error, CL_SUCCESS);
+    return buffer;
+}
+
+bool test_compiles_slowly(const test_device *on)
+{
+    return strstr(on->name, "llvmpipe") != NULL;
 }
 
 void test_put_temporary(const char *text, char path[TEST_PATH])

@@ -11,6 +11,14 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+/* How much of its lists a test goes through (CLDEFORM_TEST_EXTENT). What compiles kernels takes most of the time, so
+ * the usual run has every property and every code path once, and not all their combinations. */
+typedef enum test_extent {
+    TEST_PART, /* "part": one problem of each code path, for a second implementation and for sanitizers */
+    TEST_USUAL,
+    TEST_ALL /* "all": every combination; tools/check --full */
+} test_extent;
+
 typedef struct test_device {
     cl_device_id id;
     cl_context cl;
@@ -19,6 +27,7 @@ typedef struct test_device {
     cldeform_context *context;     /* reads no CLDEFORM_* variable, has no disk cache */
     char name[256];
     bool fp64;
+    test_extent extent;
 } test_device;
 
 /* Opens the device, or ends the program with 77 (skipped) when there is none. */
@@ -40,6 +49,12 @@ cldeform_context *test_tuned_context(const test_device *on, const char *lines);
 
 /* A queue of the device with these properties; NULL if it has no such queue. */
 cl_command_queue test_queue_create(const test_device *on, cl_command_queue_properties properties);
+
+/* Whether the device takes seconds for a program (rusticl on the processor): tests then make do with few. */
+bool test_compiles_slowly(const test_device *on);
+
+/* A buffer of `device`; from NULL: with anything in it. */
+cl_mem test_buffer_create(size_t bytes, const void *from);
 
 /* Fails the test with the library's error text unless the call succeeds. */
 #define assert_ok(call) test_assert_status((call), CLDEFORM_OK, NULL, #call, __FILE__, __LINE__)

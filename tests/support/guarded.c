@@ -4,11 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 1024, FILL = 0xff }; /* bytes of a guard; 0xffff... is a NaN in every type */
+/* Bytes of a guard; 0xffff... is a NaN in every type, but -1 as a whole number, which means something. */
+enum { GUARD = 1024, FILL = 0xff, FILL_WHOLE = 0xa5 };
 
-static size_t element_size(const test_guarded *g)
+size_t test_guarded_element(const test_guarded *g)
 {
-    return cldeform__dtype_size(g->dtype);
+    return g->whole ? sizeof(int32_t) : cldeform__dtype_size(g->dtype);
+}
+
+static void store(const test_guarded *g, size_t at, double value)
+{
+    if (g->whole) {
+        const int32_t whole = (int32_t)value;
+        memcpy(g->bytes + at * sizeof whole, &whole, sizeof whole);
+    } else {
+        cldeform__store_element(g->bytes, at, g->dtype, value);
+    }
+}
+
+static double load(const test_guarded *g, size_t at)
+{
+    int32_t whole;
+    if (!g->whole)
+        return cldeform__load_element(g->bytes, at, g->dtype);
+    memcpy(&whole, g->bytes + at * sizeof whole, sizeof whole);
+    return whole;
 }
 
 /* Where element e of the dense tensor lies in the buffer. */
@@ -18,19 +38,34 @@ static size_t place(const test_guarded *g, size_t e)
     return g->first + e / image * g->image_stride + e % image / g->row * g->row_stride + e % g->row;
 }
 
+test_guarded test_guarded_of(const char *name, cldeform_dtype dtype, const cldeform_shape *shape, int64_t batch,
+                             const test_run *run)
+{
+    const size_t images = batch < 0 ? 1 : (size_t)batch;
+    return (test_guarded){
+        .name = name,
+        .dtype = dtype,
+        .images = images,
+        .rows = 1,
+        .row = images > 0 ? (size_t)shape->elements / images : 0,
+        .image_gap = run->strided && batch > 0 ? 5 : 0,
+        .shift = run->strided ? 3 : 0, /* aligned to nothing but the element */
+    };
+}
+
 void test_guarded_create(const test_device *on, test_guarded *g, const double *values, cl_mem_flags flags)
 {
     cl_int error = CL_SUCCESS;
-    const size_t element = element_size(g), elements = g->images * g->rows * g->row;
+    const size_t element = test_guarded_element(g), elements = g->images * g->rows * g->row;
     g->row_stride = g->row + g->row_gap;
     g->image_stride = g->rows > 0 ? (g->rows - 1) * g->row_stride + g->row + g->image_gap : 0;
     g->first = GUARD / element + g->shift;
     g->size = 2 * GUARD + (g->images * g->image_stride + 8) * element;
     g->bytes = malloc(g->size);
     assert_non_null(g->bytes);
-    memset(g->bytes, FILL, g->size);
+    memset(g->bytes, g->whole ? FILL_WHOLE : FILL, g->size);
     for (size_t e = 0; values && e < elements; e++)
-        cldeform__store_element(g->bytes, place(g, e), g->dtype, values[e]);
+        store(g, place(g, e), values[e]);
     g->buffer = clCreateBuffer(on->cl, flags | CL_MEM_COPY_HOST_PTR, g->size, g->bytes, &error);
     assert_int_equal(error, CL_SUCCESS);
 }
@@ -42,7 +77,7 @@ cldeform_tensor test_guarded_tensor(const test_guarded *g)
 
 void test_guarded_check(test_guarded *g, cl_command_queue queue, size_t first, size_t elements)
 {
-    const size_t element = element_size(g);
+    const size_t element = test_guarded_element(g);
     unsigned char *after = malloc(g->size);
     assert_non_null(after);
     assert_cl(clEnqueueReadBuffer(queue, g->buffer, CL_TRUE, 0, g->size, after, 0, NULL, NULL));
@@ -57,7 +92,7 @@ void test_guarded_check(test_guarded *g, cl_command_queue queue, size_t first, s
 void test_guarded_values(const test_guarded *g, double *values)
 {
     for (size_t e = 0; e < g->images * g->rows * g->row; e++)
-        values[e] = cldeform__load_element(g->bytes, place(g, e), g->dtype);
+        values[e] = load(g, place(g, e));
 }
 
 void test_guarded_destroy(test_guarded *g)

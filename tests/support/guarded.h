@@ -8,6 +8,7 @@ typedef struct test_guarded {
     /* filled in by the caller */
     const char *name; /* "input", for messages */
     cldeform_dtype dtype;
+    bool whole; /* int32_t elements instead; what is no element is then no NaN, but a large negative number */
     size_t images, rows, row;  /* what it holds; row: elements of one. Tensors have one row an image */
     size_t image_gap, row_gap; /* elements between images, and between the rows of an image */
     size_t shift;              /* elements before the first one, beyond the guard */
@@ -18,8 +19,30 @@ typedef struct test_guarded {
     unsigned char *bytes;                   /* what it held before the run; after test_guarded_check: behind it */
 } test_guarded;
 
+/* How a run differs from the plainest one; zero is the plainest. */
+typedef struct test_run {
+    cl_command_queue queue;    /* NULL: the device's in-order queue */
+    cldeform_context *context; /* NULL: the device's */
+    bool strided;              /* gaps between images, and tensors that do not begin at element 0 */
+    bool workspace;            /* a workspace of workspace_bytes; 0: the minimum */
+    size_t workspace_bytes;
+    bool pack_weight;          /* pack first, where the algorithm packs */
+    cl_mem_flags output_flags; /* 0: CL_MEM_READ_WRITE */
+    /* backward only (gradients.h) */
+    cldeform_passes gradients;  /* asked for; 0: all that the kind has */
+    cldeform_passes accumulate; /* onto the initial values */
+    bool minimal;               /* the object knows no other pass, and tensors that are not needed are absent */
+} test_run;
+
+/* A tensor of this shape as the run places it, for test_guarded_create; batch -1: it has none. */
+test_guarded test_guarded_of(const char *name, cldeform_dtype dtype, const cldeform_shape *shape, int64_t batch,
+                             const test_run *run);
+
 /* Makes the buffer. values: of all elements, densely; NULL: all NaN. What is no element is NaN in every type. */
 void test_guarded_create(const test_device *on, test_guarded *guarded, const double *values, cl_mem_flags flags);
+
+/* Bytes of an element. */
+size_t test_guarded_element(const test_guarded *guarded);
 
 /* As the argument of a call; batch_stride 0 where the images lie densely. */
 cldeform_tensor test_guarded_tensor(const test_guarded *guarded);

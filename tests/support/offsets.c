@@ -151,15 +151,6 @@ void test_offsets_destroy(test_offsets *o)
 
 /* ---- on the device ------------------------------------------------------------------------------------- */
 
-cl_mem test_buffer_create(size_t bytes, const void *from)
-{
-    cl_int error = CL_SUCCESS;
-    cl_mem buffer =
-        clCreateBuffer(device.cl, CL_MEM_READ_WRITE | (from ? CL_MEM_COPY_HOST_PTR : 0), bytes, (void *)from, &error);
-    assert_int_equal(error, CL_SUCCESS);
-    return buffer;
-}
-
 cldeform_tensor test_offsets_upload(const test_offsets *o, bool strided)
 {
     const size_t element = cldeform__dtype_size(o->dtype), batch = (size_t)o->problem.batch;

@@ -43,7 +43,6 @@ typedef struct test_statistics_run {
 
 /* Bytes before and behind a result, which is number 3 of its buffer. */
 enum { TEST_GUARD = 3 * sizeof(cldeform_offset_statistics) };
-cl_mem test_buffer_create(size_t bytes, const void *from);
 /* The tensor in a buffer of its own, in which every other byte would count as NaN. */
 cldeform_tensor test_offsets_upload(const test_offsets *o, bool strided);
 cl_mem test_result_create(void);

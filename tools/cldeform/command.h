@@ -10,6 +10,8 @@
 int command_info(int argc, char **argv, fault *f);
 int command_selftest(int argc, char **argv, fault *f);
 int command_conv2d(int argc, char **argv, fault *f);
+int command_roi_pool(int argc, char **argv, fault *f);
+int command_psroi_pool(int argc, char **argv, fault *f);
 int command_gradcheck(int argc, char **argv, fault *f);
 
 /* Values of long options begin here, so that none is a character. */

@@ -1,10 +1,6 @@
 /* conv2d_options.c: the conv2d command's options and their help. */
 #include "conv2d.h"
 
-#include <string.h>
-
-#include "command.h"
-
 static const char *const help[] = {
     "usage: cldeform conv2d --input F --weight F [--offset F [--mask F]] [--bias F] [--output F]",
     "                       [--grad-output F [--grad-input F] [--grad-weight F] [--grad-offset F] [--grad-mask F]",
@@ -68,47 +64,17 @@ static const char *const help[] = {
     "                     loops on the host in double precision, rounded once; needs no OpenCL device, ignores the "
     "options",
     "                     below",
-    "  --device D         platform:device by index as \"cldeform info\" lists them, or any part of a device's or "
-    "platform's",
-    "                     name without regard to case. Default: what CLDEFORM_DEVICE says, else the first GPU, else "
-    "the",
-    "                     first CPU",
-    "  --deterministic    the same result to the bit from run to run, at any workspace limit",
-    "  --workspace-limit BYTES",
-    "                     of device memory for intermediate results, with K, M or G for powers of 1024; 0 (default): "
-    "no",
-    "                     limit but the device's. Below the least that works is an error that names it",
-    "  --print-plan       prints lines \"key: value\" before it runs: device, algorithm, reason, dtype, "
-    "workspace_bytes,",
-    "                     gflop, deterministic, tuning. Without a file to write it only prints them, as for --output",
-    "",
-    "Files are read before any is written, so an output may take the place of an input. Two outputs cannot be one "
-    "file.",
-    "Exit status: 0 done; 1 no device, or OpenCL failed; 2 a wrong file, shape or option, and then no file is touched.",
+    NULL,
+};
+
+static const char *const example[] = {
     "Example: cldeform conv2d --input x.npy --weight w.npy --offset o.npy --mask m.npy --pad 1 --output y.npy",
     NULL,
 };
 
-/* The files' options are those before FIRST_OTHER: OPTION_FIRST + the tensor. */
-enum {
-    FIRST_OTHER = OPTION_FIRST + CONV2D_TENSORS,
-    STRIDE = FIRST_OTHER,
-    PAD,
-    DILATION,
-    GROUPS,
-    OFFSET_GROUPS,
-    BORDER,
-    OFFSET_GRADIENT,
-    LAYOUT,
-    ALGORITHM,
-    DEVICE,
-    DETERMINISTIC,
-    WORKSPACE_LIMIT,
-    PRINT_PLAN
-};
+enum { STRIDE = OPERATOR_OWN, PAD, DILATION, GROUPS, OFFSET_GROUPS, BORDER, OFFSET_GRADIENT };
 
-/* Behind the files' options. */
-static const struct option others[] = {
+static const struct option own[] = {
     {"stride", required_argument, NULL, STRIDE},
     {"pad", required_argument, NULL, PAD},
     {"dilation", required_argument, NULL, DILATION},
@@ -116,13 +82,6 @@ static const struct option others[] = {
     {"offset-groups", required_argument, NULL, OFFSET_GROUPS},
     {"border", required_argument, NULL, BORDER},
     {"offset-gradient", required_argument, NULL, OFFSET_GRADIENT},
-    {"layout", required_argument, NULL, LAYOUT},
-    {"algorithm", required_argument, NULL, ALGORITHM},
-    {"device", required_argument, NULL, DEVICE},
-    {"deterministic", no_argument, NULL, DETERMINISTIC},
-    {"workspace-limit", required_argument, NULL, WORKSPACE_LIMIT},
-    {"print-plan", no_argument, NULL, PRINT_PLAN},
-    {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -131,11 +90,10 @@ const number_word conv2d_offset_gradients[2] = {
     {"strict", CLDEFORM_OFFSET_GRADIENT_STRICT},
     {"open", CLDEFORM_OFFSET_GRADIENT_OPEN},
 };
-const number_word conv2d_layouts[2] = {{"nchw", CLDEFORM_NCHW}, {"nhwc", CLDEFORM_NHWC}};
 const number_word conv2d_algorithms[CONV2D_ALGORITHMS + 1] = {
     {"auto", CLDEFORM_ALGORITHM_AUTO},
     {"im2col", CLDEFORM_ALGORITHM_IM2COL},
-    {"reference", CONV2D_REFERENCE},
+    {"reference", OPERATOR_REFERENCE},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -143,6 +101,8 @@ const number_word conv2d_algorithms[CONV2D_ALGORITHMS + 1] = {
 void conv2d_print_help(void)
 {
     print_lines(help);
+    operator_print_help();
+    print_lines(example);
 }
 
 static int read_pad(const char *text, int64_t pad[4], fault *f)
@@ -162,13 +122,10 @@ static int read_pad(const char *text, int64_t pad[4], fault *f)
     return EXIT_FINE;
 }
 
-static int read_option(conv2d_options *o, int option, const char *text, fault *f)
+static int read_own(void *options, int option, const char *text, fault *f)
 {
+    conv2d_options *o = options;
     int count = 0;
-    if (option >= OPTION_FIRST && option < FIRST_OTHER) {
-        o->path[option - OPTION_FIRST] = text;
-        return EXIT_FINE;
-    }
     switch (option) {
     case STRIDE:
         return number_read_pair("--stride", text, 1, o->stride, f);
@@ -182,77 +139,21 @@ static int read_option(conv2d_options *o, int option, const char *text, fault *f
         return number_read_list("--offset-groups", text, 1, 1, &o->offset_groups, &count, f);
     case BORDER:
         return number_read_word("--border", text, conv2d_borders, COUNT(conv2d_borders), &o->border, f);
-    case OFFSET_GRADIENT:
+    default:
         return number_read_word("--offset-gradient", text, conv2d_offset_gradients, COUNT(conv2d_offset_gradients),
                                 &o->offset_gradient, f);
-    case LAYOUT:
-        return number_read_word("--layout", text, conv2d_layouts, COUNT(conv2d_layouts), &o->layout, f);
-    case ALGORITHM:
-        return number_read_word("--algorithm", text, conv2d_algorithms, COUNT(conv2d_algorithms), &o->algorithm, f);
-    case DEVICE:
-        o->device = text;
-        return EXIT_FINE;
-    case WORKSPACE_LIMIT:
-        return number_read_bytes("--workspace-limit", text, &o->workspace_limit, f);
-    case DETERMINISTIC:
-        o->deterministic = 1;
-        return EXIT_FINE;
-    case PRINT_PLAN:
-        o->print_plan = 1;
-        return EXIT_FINE;
-    default:
-        o->help = 1;
-        return EXIT_FINE;
     }
-}
-
-/* Of the files that are asked for: gradients need grad_output, and no file can be two. */
-static int check_outputs(const conv2d_options *o, fault *f)
-{
-    int outputs = 0, gradients = 0;
-    for (int i = 0; i < CONV2D_TENSORS; i++) {
-        const conv2d_tensor *tensor = &conv2d_tensors[i];
-        if (!tensor->pass || !o->path[i])
-            continue;
-        outputs++;
-        if (tensor->pass & CLDEFORM_BACKWARD) {
-            gradients++;
-            if (!o->path[CONV2D_GRAD_OUTPUT])
-                return fault_set(f, EXIT_INPUT, "--%s needs --grad-output", tensor->option);
-            if (!o->path[tensor->of] && tensor->of != CONV2D_BIAS)
-                return fault_set(f, EXIT_INPUT, "--%s needs --%s", tensor->option, conv2d_tensors[tensor->of].option);
-        }
-        for (int k = 0; k < i; k++)
-            if (conv2d_tensors[k].pass && o->path[k] && strcmp(o->path[k], o->path[i]) == 0)
-                return fault_set(f, EXIT_INPUT, "--%s and --%s are both %s, expected a file each",
-                                 conv2d_tensors[k].option, tensor->option, o->path[i]);
-    }
-    if (o->path[CONV2D_GRAD_OUTPUT] && gradients == 0)
-        return fault_set(f, EXIT_INPUT,
-                         "--grad-output is given but no gradient is asked for, expected --grad-input, "
-                         "--grad-weight, --grad-offset, --grad-mask or --grad-bias");
-    if (outputs == 0 && !o->print_plan)
-        return fault_set(f, EXIT_INPUT, "nothing is asked for, expected --output, a gradient or --print-plan");
-    return EXIT_FINE;
 }
 
 /* What the options must be to each other, before any file is opened. */
 static int check(const conv2d_options *o, fault *f)
 {
-    static const int required[] = {CONV2D_INPUT, CONV2D_WEIGHT};
-    for (size_t i = 0; i < COUNT(required); i++)
-        if (!o->path[required[i]])
-            return fault_set(f, EXIT_INPUT, "--%s is missing; see \"cldeform conv2d --help\"",
-                             conv2d_tensors[required[i]].option);
-    int status = check_outputs(o, f);
-    if (status != EXIT_FINE)
-        return status;
     int open = o->offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN;
     if (open && o->border == CLDEFORM_BORDER_EDGE)
         return fault_set(f, EXIT_INPUT, CONV2D_NOT_OPEN);
-    if (o->path[CONV2D_OFFSET])
+    if (o->common.path[TENSOR_OFFSET])
         return EXIT_FINE;
-    if (o->path[CONV2D_MASK])
+    if (o->common.path[TENSOR_MASK])
         return fault_set(f, EXIT_INPUT, "--mask needs --offset");
     if (o->offset_groups > 0)
         return fault_set(f, EXIT_INPUT, "--offset-groups needs --offset");
@@ -263,27 +164,17 @@ static int check(const conv2d_options *o, fault *f)
     return EXIT_FINE;
 }
 
-/* Room for one option a file and the others. */
-static void list_options(struct option options[CONV2D_TENSORS + COUNT(others)])
-{
-    for (int i = 0; i < CONV2D_TENSORS; i++)
-        options[i] = (struct option){conv2d_tensors[i].option, required_argument, NULL, OPTION_FIRST + i};
-    memcpy(options + CONV2D_TENSORS, others, sizeof others);
-}
-
 int conv2d_read_options(int argc, char **argv, conv2d_options *o, fault *f)
 {
-    struct option options[CONV2D_TENSORS + COUNT(others)];
-    memset(o, 0, sizeof *o);
-    list_options(options);
-    o->stride[0] = o->stride[1] = o->dilation[0] = o->dilation[1] = 1;
-    int option = 0;
-    while ((option = option_next(argc, argv, options, f)) != OPTION_END) {
-        if (option == OPTION_WRONG)
-            return f->exit_status;
-        int status = read_option(o, option, optarg, f);
-        if (status != EXIT_FINE || o->help)
-            return status;
-    }
-    return check(o, f);
+    static const operator_syntax syntax = {
+        .tensors = TENSORS_ALL & ~(1u << TENSOR_ROIS),
+        .required = 1u << TENSOR_INPUT | 1u << TENSOR_WEIGHT,
+        .algorithms = conv2d_algorithms,
+        .n_algorithms = COUNT(conv2d_algorithms),
+        .own = own,
+        .read_own = read_own,
+    };
+    *o = (conv2d_options){.stride = {1, 1}, .dilation = {1, 1}};
+    int status = operator_read_options(&syntax, argc, argv, &o->common, o, f);
+    return status == EXIT_FINE && !o->common.help ? check(o, f) : status;
 }

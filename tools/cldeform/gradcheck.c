@@ -109,7 +109,7 @@ static int read_option(gradcheck_options *o, int option, const char *text, fault
     case KIND:
         return number_read_word("--kind", text, kinds, COUNT(kinds), &o->kind, f);
     case LAYOUT:
-        return number_read_word("--layout", text, conv2d_layouts, COUNT(conv2d_layouts), &o->layout, f);
+        return number_read_word("--layout", text, operator_layouts, COUNT(operator_layouts), &o->layout, f);
     case BORDER:
         return number_read_word("--border", text, conv2d_borders, COUNT(conv2d_borders), &o->border, f);
     case OFFSET_GRADIENT:
@@ -182,13 +182,13 @@ static void print_problem(const conv2d_data *d)
 {
     const cldeform_conv2d_problem *p = &d->problem;
     char input[NPY_TEXT_SIZE], weight[NPY_TEXT_SIZE];
-    const npy_array *i = &d->array[CONV2D_INPUT], *w = &d->array[CONV2D_WEIGHT];
+    const npy_array *i = &d->array[TENSOR_INPUT], *w = &d->array[TENSOR_WEIGHT];
     printf("problem: %s, input %s, weight %s, stride %lld,%lld, pad %lld,%lld,%lld,%lld, dilation %lld,%lld, "
            "groups %lld, offset groups %lld, %s, border %s\n",
            kinds[p->kind].word, npy_shape_text(i->rank, i->shape, input), npy_shape_text(w->rank, w->shape, weight),
            (long long)p->stride_h, (long long)p->stride_w, (long long)p->pad_top, (long long)p->pad_left,
            (long long)p->pad_bottom, (long long)p->pad_right, (long long)p->dilation_h, (long long)p->dilation_w,
-           (long long)p->groups, (long long)p->offset_groups, conv2d_layouts[p->layout].word,
+           (long long)p->groups, (long long)p->offset_groups, operator_layouts[p->layout].word,
            conv2d_borders[p->border].word);
     fflush(stdout);
 }
@@ -198,16 +198,16 @@ static int check_gradients(const gradcheck_options *o, const conv2d_data *d, int
 {
     const cldeform_dtype dtype = d->problem.dtype;
     const double limit = find_limit(dtype);
-    for (int i = 0; i < CONV2D_TENSORS; i++) {
+    for (int i = 0; i < TENSORS; i++) {
         gradcheck_result r;
-        if (!(conv2d_tensors[i].pass & d->problem.passes))
+        if (!(tensor_table[i].pass & d->problem.passes))
             continue;
         int status = gradcheck_compare(d, i, o->seed, &r, f);
         if (status != EXIT_FINE)
             return status;
         int fine = r.error <= limit; /* NaN is not */
         *mismatches += !fine;
-        printf("%-11s  %s  checked %zu of %zu  largest error %.2e  limit %.2e  %s", conv2d_tensors[i].name,
+        printf("%-11s  %s  checked %zu of %zu  largest error %.2e  limit %.2e  %s", tensor_table[i].name,
                element_name(dtype), r.checked, d->array[i].elements, r.error, limit, fine ? "ok\n" : "FAIL: ");
         if (!fine)
             printf("element %zu is %.9g, the difference %.9g\n", r.worst, r.found, r.expected);
@@ -216,7 +216,7 @@ static int check_gradients(const gradcheck_options *o, const conv2d_data *d, int
     return EXIT_FINE;
 }
 
-static int check_dtype(const gradcheck_options *o, const conv2d_device *device, cldeform_dtype dtype, int first,
+static int check_dtype(const gradcheck_options *o, const operator_device *device, cldeform_dtype dtype, int first,
                        int *mismatches, fault *f)
 {
     conv2d_data d = {0};
@@ -224,10 +224,10 @@ static int check_dtype(const gradcheck_options *o, const conv2d_device *device, 
     if (status == EXIT_FINE && first)
         print_problem(&d);
     if (status == EXIT_FINE)
-        status = conv2d_run_device(device, 0, &d, f);
+        status = operator_run_device(device, &(operator_work){&conv2d_calls, &d, d.array, d.problem.passes, 0}, f);
     if (status == EXIT_FINE)
         status = check_gradients(o, &d, mismatches, f);
-    conv2d_free_data(&d);
+    tensors_free(d.array);
     return status;
 }
 
@@ -235,11 +235,11 @@ static int check_dtype(const gradcheck_options *o, const conv2d_device *device, 
 
 static int run(const gradcheck_options *o, fault *f)
 {
-    conv2d_device device = {0};
+    operator_device device = {0};
     cldeform_dtype wanted[2] = {CLDEFORM_F32, CLDEFORM_F64};
     int n_wanted = 2, mismatches = 0;
     char *name = NULL;
-    int status = conv2d_open_device(&device, o->device, f);
+    int status = operator_open_device(&device, o->device, f);
     if (status != EXIT_FINE)
         goto done;
     name = device_text(&device.session.list, device.session.device);
@@ -261,7 +261,7 @@ static int run(const gradcheck_options *o, fault *f)
                            mismatches == 1 ? "gradient differs" : "gradients differ", name);
 done:
     free(name);
-    conv2d_close_device(&device);
+    operator_close_device(&device);
     return status;
 }
 

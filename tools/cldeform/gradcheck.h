@@ -14,7 +14,7 @@ typedef struct gradcheck_options {
 } gradcheck_options;
 
 /* Sizes and data that depend on the options and the seed, with room for every gradient that the kind has. All zero
- * before; conv2d_free_data after, also after a failure. The offsets keep every sample at least GRADCHECK_MARGIN from
+ * before; tensors_free after, also after a failure. The offsets keep every sample at least GRADCHECK_MARGIN from
  * whole positions, where its derivative jumps; the borders are whole positions too. */
 int gradcheck_draw(const gradcheck_options *o, cldeform_dtype dtype, conv2d_data *d, fault *f);
 
@@ -29,7 +29,7 @@ typedef struct gradcheck_result {
     double found, expected; /* there */
 } gradcheck_result;
 
-/* A gradient in d, one of CONV2D_GRAD_*, against the central differences of sum(grad_output * output). */
+/* A gradient in d, one of TENSOR_GRAD_*, against the central differences of sum(grad_output * output). */
 int gradcheck_compare(const conv2d_data *d, int gradient, int64_t seed, gradcheck_result *result, fault *f);
 
 /* Reproducible numbers; any start. */

@@ -9,7 +9,7 @@
 /* Doubles of the tensors that are read, and of two outputs. */
 typedef struct host {
     const conv2d_data *d;
-    double *values[CONV2D_TENSORS];
+    double *values[TENSORS];
     double *above, *below;
     size_t outputs;
 } host;
@@ -18,9 +18,9 @@ static int widen(const conv2d_data *d, host *h, fault *f)
 {
     int status = EXIT_FINE;
     h->d = d;
-    h->outputs = d->array[CONV2D_GRAD_OUTPUT].elements;
-    for (int i = 0; i < CONV2D_TENSORS && status == EXIT_FINE; i++)
-        status = conv2d_widen(&d->array[i], &h->values[i], f);
+    h->outputs = d->array[TENSOR_GRAD_OUTPUT].elements;
+    for (int i = 0; i < TENSORS && status == EXIT_FINE; i++)
+        status = tensor_widen(&d->array[i], &h->values[i], f);
     if (status != EXIT_FINE)
         return status;
     h->above = calloc(2 * h->outputs + 1, sizeof *h->above);
@@ -32,7 +32,7 @@ static int widen(const conv2d_data *d, host *h, fault *f)
 
 static void release(host *h)
 {
-    for (int i = 0; i < CONV2D_TENSORS; i++)
+    for (int i = 0; i < TENSORS; i++)
         free(h->values[i]);
     free(h->above);
 }
@@ -40,8 +40,8 @@ static void release(host *h)
 static int run(const host *h, double *output, fault *f)
 {
     double *const *v = h->values;
-    if (cldeform_ref_conv2d_forward(&h->d->problem, v[CONV2D_INPUT], v[CONV2D_OFFSET], v[CONV2D_MASK], v[CONV2D_WEIGHT],
-                                    v[CONV2D_BIAS], output) != CLDEFORM_OK)
+    if (cldeform_ref_conv2d_forward(&h->d->problem, v[TENSOR_INPUT], v[TENSOR_OFFSET], v[TENSOR_MASK], v[TENSOR_WEIGHT],
+                                    v[TENSOR_BIAS], output) != CLDEFORM_OK)
         return fault_set(f, EXIT_DEVICE, "the reference refuses the problem");
     return EXIT_FINE;
 }
@@ -61,7 +61,7 @@ static int differentiate(const host *h, double *element, double *slope, fault *f
     *element = before;
     double sum = 0;
     for (size_t i = 0; i < h->outputs; i++)
-        sum += h->values[CONV2D_GRAD_OUTPUT][i] * (h->above[i] - h->below[i]);
+        sum += h->values[TENSOR_GRAD_OUTPUT][i] * (h->above[i] - h->below[i]);
     *slope = sum / (up - down);
     return status;
 }
@@ -86,7 +86,7 @@ int gradcheck_compare(const conv2d_data *d, int gradient, int64_t seed, gradchec
         if (gradcheck_random(&state) % (elements - i) >= wanted) /* each set of `wanted` elements is as likely */
             continue;
         wanted--;
-        status = differentiate(&h, &h.values[conv2d_tensors[gradient].of][i], &slope, f);
+        status = differentiate(&h, &h.values[tensor_table[gradient].of][i], &slope, f);
         double found = h.values[gradient][i], difference = fabs(found - slope);
         largest = fmax(largest, fabs(slope));
         if (is_above(difference, error) && !isnan(error)) {

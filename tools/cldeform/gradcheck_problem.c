@@ -75,16 +75,16 @@ static void draw_problem(const gradcheck_options *o, cldeform_dtype dtype, uint6
 static double draw_value(uint64_t *state, int tensor)
 {
     const int64_t margin = (int64_t)(64 * GRADCHECK_MARGIN);
-    if (tensor == CONV2D_OFFSET)
+    if (tensor == TENSOR_OFFSET)
         return (double)draw(state, -3, 2) + (double)draw(state, margin, 64 - margin) / 64;
     double value = (double)(gradcheck_random(state) >> 11) * 0x1p-53; /* from 0 to 1 */
-    return tensor == CONV2D_MASK ? value + 0.25 : 2 * value - 1;
+    return tensor == TENSOR_MASK ? value + 0.25 : 2 * value - 1;
 }
 
 static int fill(uint64_t *state, int tensor, npy_array *array, fault *f)
 {
     double *values = NULL;
-    int status = conv2d_widen(array, &values, f);
+    int status = tensor_widen(array, &values, f);
     for (size_t i = 0; i < array->elements && status == EXIT_FINE; i++)
         values[i] = draw_value(state, tensor);
     if (status == EXIT_FINE)
@@ -96,21 +96,21 @@ static int fill(uint64_t *state, int tensor, npy_array *array, fault *f)
 /* Of the library, but offset and mask in the files' four sizes. */
 static int find_shape(const conv2d_data *d, int tensor, int64_t shape[4], int *rank, fault *f)
 {
-    static const cldeform_tensor_name names[CONV2D_TENSORS] = {
-        [CONV2D_INPUT] = CLDEFORM_INPUT, [CONV2D_WEIGHT] = CLDEFORM_WEIGHT, [CONV2D_OFFSET] = CLDEFORM_OFFSET,
-        [CONV2D_MASK] = CLDEFORM_MASK,   [CONV2D_BIAS] = CLDEFORM_BIAS,     [CONV2D_OUTPUT] = CLDEFORM_OUTPUT,
+    static const cldeform_tensor_name names[TENSORS] = {
+        [TENSOR_INPUT] = CLDEFORM_INPUT, [TENSOR_WEIGHT] = CLDEFORM_WEIGHT, [TENSOR_OFFSET] = CLDEFORM_OFFSET,
+        [TENSOR_MASK] = CLDEFORM_MASK,   [TENSOR_BIAS] = CLDEFORM_BIAS,     [TENSOR_OUTPUT] = CLDEFORM_OUTPUT,
     };
     const cldeform_conv2d_problem *p = &d->problem;
     int64_t taps = p->offset_groups * p->kernel_h * p->kernel_w;
     cldeform_shape found = CLDEFORM_INIT(cldeform_shape);
     if (cldeform_conv2d_shape(p, names[tensor], &found) != CLDEFORM_OK)
         return fault_set(f, EXIT_INPUT, "%s", cldeform_last_error());
-    *rank = tensor == CONV2D_BIAS ? 1 : 4;
+    *rank = tensor == TENSOR_BIAS ? 1 : 4;
     for (int i = 0; i < *rank; i++)
         shape[i] = found.size[i];
-    if (tensor == CONV2D_OFFSET || tensor == CONV2D_MASK) {
+    if (tensor == TENSOR_OFFSET || tensor == TENSOR_MASK) {
         shape[0] = p->batch;
-        shape[1] = tensor == CONV2D_OFFSET ? 2 * taps : taps;
+        shape[1] = tensor == TENSOR_OFFSET ? 2 * taps : taps;
         shape[2] = d->out_h;
         shape[3] = d->out_w;
     }
@@ -121,7 +121,7 @@ static int find_out_size(conv2d_data *d, fault *f)
 {
     int64_t shape[4] = {0};
     int rank = 0, first = d->problem.layout == CLDEFORM_NHWC ? 1 : 2;
-    int status = find_shape(d, CONV2D_OUTPUT, shape, &rank, f);
+    int status = find_shape(d, TENSOR_OUTPUT, shape, &rank, f);
     if (status == EXIT_FINE) {
         d->out_h = shape[first];
         d->out_w = shape[first + 1];
@@ -131,8 +131,8 @@ static int find_out_size(conv2d_data *d, fault *f)
 
 static int is_of_kind(cldeform_conv2d_kind kind, int tensor)
 {
-    return !(tensor == CONV2D_OFFSET && kind == CLDEFORM_CONV2D_PLAIN) &&
-           !(tensor == CONV2D_MASK && kind != CLDEFORM_CONV2D_MODULATED);
+    return tensor != TENSOR_ROIS && !(tensor == TENSOR_OFFSET && kind == CLDEFORM_CONV2D_PLAIN) &&
+           !(tensor == TENSOR_MASK && kind != CLDEFORM_CONV2D_MODULATED);
 }
 
 int gradcheck_draw(const gradcheck_options *o, cldeform_dtype dtype, conv2d_data *d, fault *f)
@@ -140,17 +140,17 @@ int gradcheck_draw(const gradcheck_options *o, cldeform_dtype dtype, conv2d_data
     uint64_t state = (uint64_t)o->seed;
     draw_problem(o, dtype, &state, d);
     int status = find_out_size(d, f);
-    for (int i = 0; i < CONV2D_TENSORS && status == EXIT_FINE; i++) {
+    for (int i = 0; i < TENSORS && status == EXIT_FINE; i++) {
         int64_t shape[4] = {0};
-        int rank = 0, of = conv2d_tensors[i].of;
-        if (i == CONV2D_OUTPUT || !is_of_kind(d->problem.kind, of))
+        int rank = 0, of = tensor_table[i].of;
+        if (i == TENSOR_OUTPUT || !is_of_kind(d->problem.kind, of))
             continue;
         status = find_shape(d, of, shape, &rank, f);
         if (status == EXIT_FINE)
             status = npy_create(&d->array[i], dtype, rank, shape, f);
-        if (status == EXIT_FINE && conv2d_tensors[i].pass == 0)
+        if (status == EXIT_FINE && tensor_table[i].pass == 0)
             status = fill(&state, i, &d->array[i], f);
     }
-    d->problem.passes = conv2d_passes(d);
+    d->problem.passes = tensors_passes(d->array);
     return status;
 }

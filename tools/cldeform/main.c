@@ -9,10 +9,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv, fault *f);
 } commands[] = {
-    {"info", command_info},
-    {"selftest", command_selftest},
-    {"conv2d", command_conv2d},
-    {"gradcheck", command_gradcheck},
+    {"info", command_info},         {"selftest", command_selftest},     {"conv2d", command_conv2d},
+    {"roi-pool", command_roi_pool}, {"psroi-pool", command_psroi_pool}, {"gradcheck", command_gradcheck},
 };
 
 static const char *const help[] = {
@@ -21,6 +19,9 @@ static const char *const help[] = {
     "  info        OpenCL platforms and devices, what the library can use of each, what to fix when there is none",
     "  selftest    compares every kernel with the reference on a device",
     "  conv2d      deformable convolution of tensors in NumPy .npy files, and its gradients",
+    "  roi-pool    deformable RoI pooling of tensors in .npy files, RoIAlign and RoI pooling (max), and their "
+    "gradients",
+    "  psroi-pool  deformable and plain position-sensitive RoI pooling of tensors in .npy files, and their gradients",
     "  gradcheck   compares a device's gradients with finite differences of the reference",
     "",
     "  cldeform COMMAND --help    the command's options",

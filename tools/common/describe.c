@@ -16,6 +16,11 @@ static cldeform_status read_conv2d(const void *object, char *text, size_t capaci
     return cldeform_conv2d_describe(object, text, capacity, needed);
 }
 
+static cldeform_status read_roi_pool(const void *object, char *text, size_t capacity, size_t *needed)
+{
+    return cldeform_roi_pool_describe(object, text, capacity, needed);
+}
+
 /* A description may grow between two calls (caches are in it), so the second one is asked again until it fits. */
 static int parse(describer describe, const void *object, json_t **description, fault *f)
 {
@@ -51,6 +56,11 @@ int describe_context(const cldeform_context *context, json_t **description, faul
 int describe_conv2d(const cldeform_conv2d *conv, json_t **description, fault *f)
 {
     return parse(read_conv2d, conv, description, f);
+}
+
+int describe_roi_pool(const cldeform_roi_pool *pool, json_t **description, fault *f)
+{
+    return parse(read_roi_pool, pool, description, f);
 }
 
 json_t *describe_string(const char *text)

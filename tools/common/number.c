@@ -1,7 +1,9 @@
 /* number.c: see number.h. */
 #include "number.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Digits at *text, which moves past them. 0: there are none, or the value is above `most`. strtoll would also take
@@ -54,6 +56,20 @@ int number_read_pair(const char *option, const char *text, int64_t minimum, int6
     if (status == EXIT_FINE && count == 1)
         pair[1] = pair[0];
     return status;
+}
+
+/* strtod alone would also take spaces, hexadecimal, infinities and NaN. */
+int number_read_real(const char *option, const char *text, int positive, double *value, fault *f)
+{
+    char *end = NULL;
+    int plain = text[0] && text[strspn(text, "0123456789+-.eE")] == 0;
+    double read = plain ? strtod(text, &end) : 0;
+    if (plain && *end == 0 && isfinite(read) && (read > 0 || (read < 0 && !positive))) {
+        *value = read;
+        return EXIT_FINE;
+    }
+    return fault_set(f, EXIT_INPUT, "%s is \"%s\", expected a number %s", option, text,
+                     positive ? "above 0" : "other than 0");
 }
 
 int number_read_bytes(const char *option, const char *text, size_t *bytes, fault *f)

@@ -17,6 +17,9 @@ int number_read_list(const char *option, const char *text, int64_t minimum, int 
 /* "H" or "H,W": one number is both. */
 int number_read_pair(const char *option, const char *text, int64_t minimum, int64_t pair[2], fault *f);
 
+/* A decimal number, "-0.5" or "1e-3", that is finite and not 0; with `positive`, above 0. */
+int number_read_real(const char *option, const char *text, int positive, double *value, fault *f);
+
 /* Bytes: digits, then nothing or one of K, M, G for powers of 1024. */
 int number_read_bytes(const char *option, const char *text, size_t *bytes, fault *f);
 

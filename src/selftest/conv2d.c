@@ -1,116 +1,31 @@
-/* Every kernel family on small problems, on the device at hand, against the reference. */
+/* Self-test of the convolution: forward, gradients, each way to the gradient of the input, offset statistics. */
+#include "../conv2d/problem.h"
 #include "cldeform/cldeform_ref.h"
-#include "conv2d/problem.h"
-#include "gemm.h"
+#include "selftest.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* ---- one convolution ----------------------------------------------------------------------------------- */
-
-/* Whole numbers and quarters small enough that every sum is exact in fp32, in any order: the device must then give the
- * reference's result to the bit (rounded to half for fp16). */
-static double small_number(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return (double)(*state >> 24) / 256 * 9 - 4.5;
-}
-
-typedef struct host_tensor {
-    cldeform_tensor_name name;
-    double *values;
-    size_t elements;
-    cldeform_dtype dtype;
-    cl_mem buffer;
-} host_tensor;
 
 enum { N_TENSORS = CLDEFORM_OUTPUT + 1 };
 
-static void fill(host_tensor *tensor, uint32_t *state)
-{
-    for (size_t i = 0; i < tensor->elements; i++) {
-        const double number = small_number(state);
-        switch (tensor->name) {
-        case CLDEFORM_OFFSET:
-            tensor->values[i] = rint(number * 2) / 4; /* quarters: weights of the samples are sixteenths */
-            break;
-        case CLDEFORM_MASK:
-            tensor->values[i] = rint(fabs(number)) / 4;
-            break;
-        default:
-            tensor->values[i] = rint(number);
-        }
-    }
-    if (tensor->name == CLDEFORM_OFFSET) { /* what exploding offsets look like */
-        const double special[] = {NAN, INFINITY, -INFINITY, 60000, -60000, -1};
-        for (size_t i = 0; i < sizeof special / sizeof special[0] && i * 7 < tensor->elements; i++)
-            tensor->values[i * 7] = special[i];
-    }
-}
-
 static cldeform_status create_tensor(const cldeform_context *context, const cldeform_conv2d_problem *problem,
-                                     host_tensor *tensor, uint32_t *state)
+                                     cldeform__host_tensor *tensor, uint32_t *state)
 {
+    cldeform_status status;
     cldeform_shape shape = CLDEFORM_INIT(cldeform_shape);
-    const cldeform_status status = cldeform_conv2d_shape(problem, tensor->name, &shape);
-    if (status != CLDEFORM_OK)
-        return status;
     const bool offsets = tensor->name == CLDEFORM_OFFSET || tensor->name == CLDEFORM_MASK;
     tensor->dtype = offsets && problem->offset_dtype ? problem->offset_dtype : problem->dtype;
-    tensor->elements = (size_t)shape.elements;
-    tensor->values = calloc(tensor->elements, sizeof *tensor->values);
-    void *stored = malloc(shape.bytes);
-    cl_int error = tensor->values && stored ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
-    if (error == CL_SUCCESS) {
-        fill(tensor, state);
-        for (size_t i = 0; i < tensor->elements; i++)
-            cldeform__store_element(stored, i, tensor->dtype, tensor->values[i]);
-        tensor->buffer =
-            clCreateBuffer(context->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, shape.bytes, stored, &error);
-    }
-    free(stored);
-    return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "tensor of %zu bytes", shape.bytes);
-}
-
-/* found against expected; fp16 values are compared after rounding. tolerance: of the largest value. */
-static cldeform_status compare(const char *name, const void *found, const double *expected, size_t elements,
-                               cldeform_dtype dtype, double tolerance)
-{
-    double largest = 0;
-    for (size_t i = 0; i < elements; i++)
-        largest = fmax(largest, fabs(expected[i]));
-    for (size_t i = 0; i < elements; i++) {
-        const double have = cldeform__load_element(found, i, dtype);
-        double want = expected[i];
-        if (dtype == CLDEFORM_F16)
-            want = cldeform_ref_half_to_double(cldeform_ref_half_from_double(want));
-        if (!(fabs(have - want) <= tolerance * largest))
-            return cldeform__fail(CLDEFORM_SELFTEST_FAILED, "element %zu of %s is %.9g; it must be %.9g (largest %.9g)",
-                                  i, name, have, want, largest);
-    }
-    return CLDEFORM_OK;
-}
-
-/* The tensor as it is on the device. */
-static cldeform_status check_tensor(cl_command_queue queue, const char *name, const host_tensor *tensor,
-                                    double tolerance)
-{
-    const size_t bytes = tensor->elements * cldeform__dtype_size(tensor->dtype);
-    void *found = malloc(bytes);
-    const cl_int error = found ? clEnqueueReadBuffer(queue, tensor->buffer, CL_TRUE, 0, bytes, found, 0, NULL, NULL)
-                               : CL_OUT_OF_HOST_MEMORY;
-    const cldeform_status status =
-        error == CL_SUCCESS ? compare(name, found, tensor->values, tensor->elements, tensor->dtype, tolerance)
-                            : cldeform__fail_cl(error, "reading %s", name);
-    free(found);
+    TRY(cldeform_conv2d_shape(problem, tensor->name, &shape));
+    TRY(cldeform__create_tensor(tensor, &shape));
+    cldeform__fill_tensor(tensor, state);
+    TRY(cldeform__send_tensor(context, tensor));
+done:
     return status;
 }
 
 /* A convolution's tensors, and the gradients with respect to them; that of the output is given. */
 typedef struct conv2d_data {
-    host_tensor tensors[N_TENSORS], gradients[N_TENSORS];
+    cldeform__host_tensor tensors[N_TENSORS], gradients[N_TENSORS];
 } conv2d_data;
 
 static cldeform_status create_data(const cldeform_context *context, const cldeform_conv2d_problem *problem,
@@ -133,17 +48,15 @@ done:
 static void free_data(conv2d_data *data)
 {
     for (int i = 0; i < 2 * N_TENSORS; i++) {
-        host_tensor *tensor = i < N_TENSORS ? &data->tensors[i] : &data->gradients[i - N_TENSORS];
-        free(tensor->values);
-        if (tensor->buffer)
-            clReleaseMemObject(tensor->buffer);
+        cldeform__host_tensor *tensor = i < N_TENSORS ? &data->tensors[i] : &data->gradients[i - N_TENSORS];
+        cldeform__free_tensor(tensor);
     }
 }
 
 /* What the reference gives, in place of the outputs' values. */
 static cldeform_status run_reference(const cldeform_conv2d_problem *problem, conv2d_data *data)
 {
-    const host_tensor *t = data->tensors, *g = data->gradients;
+    const cldeform__host_tensor *t = data->tensors, *g = data->gradients;
     const cldeform_ref_conv2d_gradients gradients = {g[CLDEFORM_OUTPUT].values, g[CLDEFORM_INPUT].values,
                                                      g[CLDEFORM_OFFSET].values, g[CLDEFORM_MASK].values,
                                                      g[CLDEFORM_WEIGHT].values, g[CLDEFORM_BIAS].values};
@@ -175,7 +88,7 @@ static cldeform_status check_conv2d(cldeform_context *context, cl_command_queue 
     prepared.passes = passes;
     TRY(create_data(context, problem, &data));
     TRY(run_reference(problem, &data));
-    const host_tensor *t = data.tensors, *g = data.gradients;
+    const cldeform__host_tensor *t = data.tensors, *g = data.gradients;
     const cldeform_conv2d_tensors tensors = {.struct_size = sizeof tensors,
                                              .input.buffer = t[CLDEFORM_INPUT].buffer,
                                              .offset.buffer = t[CLDEFORM_OFFSET].buffer,
@@ -193,13 +106,13 @@ static cldeform_status check_conv2d(cldeform_context *context, cl_command_queue 
     TRY(cldeform_conv2d_create(context, &prepared, &conv));
     if (passes & CLDEFORM_FORWARD) {
         TRY(cldeform_conv2d_forward(conv, queue, &tensors, NULL, 0, NULL, NULL));
-        TRY(check_tensor(queue, "output", &t[CLDEFORM_OUTPUT], tolerance));
+        TRY(cldeform__compare_tensor(queue, "output", &t[CLDEFORM_OUTPUT], tolerance));
     }
     if (passes & CLDEFORM_BACKWARD)
         TRY(cldeform_conv2d_backward(conv, queue, &tensors, &gradients, NULL, 0, NULL, NULL));
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (places[i]->buffer)
-            TRY(check_tensor(queue, all[i].name, &g[i], tolerance));
+            TRY(cldeform__compare_tensor(queue, all[i].name, &g[i], tolerance));
 done:
     clFinish(queue);
     cldeform_conv2d_destroy(conv);
@@ -215,7 +128,7 @@ static cldeform_status check_statistics(cldeform_context *context, cl_command_qu
 {
     cldeform_status status;
     cldeform_conv2d *conv = NULL;
-    host_tensor offset = {.name = CLDEFORM_OFFSET};
+    cldeform__host_tensor offset = {.name = CLDEFORM_OFFSET};
     cldeform_offset_statistics expected = {0}, found = {0};
     cldeform_tensor result = {NULL, 0, 0};
     cldeform_conv2d_problem prepared = *problem;
@@ -260,76 +173,9 @@ static cldeform_status check_statistics(cldeform_context *context, cl_command_qu
             (double)expected.max_magnitude);
 done:
     cldeform_conv2d_destroy(conv);
-    free(offset.values);
-    if (offset.buffer)
-        clReleaseMemObject(offset.buffer);
+    cldeform__free_tensor(&offset);
     if (result.buffer)
         clReleaseMemObject(result.buffer);
-    return status;
-}
-
-/* ---- one matrix product -------------------------------------------------------------------------------- */
-
-/* Large enough for CLBlast's kernel for large products, with no size a multiple of its tiles. */
-enum { ROWS = 130, COLUMNS = 2051, DEPTH = 2741 };
-
-static cldeform_status check_gemm(cldeform_context *context, cl_command_queue queue, bool builtin)
-{
-    cldeform_status status;
-    cldeform__gemm_engine engine;
-    cldeform__call call;
-    cl_mem buffers[4] = {NULL}; /* A, B, C, scratch */
-    cl_int error = CL_SUCCESS;
-    size_t scratch = 0;
-    const cldeform__gemm gemm = {.m = ROWS, .n = COLUMNS, .k = DEPTH, .lda = DEPTH, .ldb = COLUMNS, .ldc = COLUMNS};
-    const size_t elements[3] = {(size_t)ROWS * DEPTH, (size_t)DEPTH * COLUMNS, (size_t)ROWS * COLUMNS};
-    float *values[3] = {NULL};
-    uint32_t state = 2017;
-    TRY(builtin ? cldeform__gemm_prepare_builtin(context, false, &engine)
-                : cldeform__gemm_prepare(context, false, &engine));
-    TRY(cldeform__gemm_scratch(context, &engine, &gemm, &scratch));
-    for (int i = 0; i < 3 && error == CL_SUCCESS; i++) {
-        const size_t bytes = elements[i] * sizeof(float);
-        values[i] = malloc(bytes);
-        if (!values[i]) {
-            error = CL_OUT_OF_HOST_MEMORY;
-            break;
-        }
-        for (size_t e = 0; e < elements[i]; e++) /* C starts as NaN: it must be overwritten, not scaled by 0 */
-            values[i][e] = i == 2 ? NAN : (float)rint(small_number(&state));
-        buffers[i] = clCreateBuffer(context->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes, values[i], &error);
-    }
-    if (error == CL_SUCCESS && scratch > 0)
-        buffers[3] = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, scratch, NULL, &error);
-    if (error != CL_SUCCESS) {
-        status = cldeform__fail_cl(error, "matrices of the self-test");
-        goto done;
-    }
-    TRY(cldeform__call_begin(&call, context, queue, "selftest", 0, NULL, false));
-    status = cldeform__gemm_enqueue(&call, &engine, &gemm, (cldeform__matrix){buffers[0], 0},
-                                    (cldeform__matrix){buffers[1], 0}, (cldeform__matrix){buffers[2], 0}, buffers[3]);
-    TRY(cldeform__call_end(&call, status, NULL));
-    error = clEnqueueReadBuffer(queue, buffers[2], CL_TRUE, 0, elements[2] * sizeof(float), values[2], 0, NULL, NULL);
-    if (error != CL_SUCCESS) {
-        status = cldeform__fail_cl(error, "reading the product");
-        goto done;
-    }
-    for (size_t e = 0; e < elements[2]; e += 97) { /* every row and every column is met */
-        double sum = 0;
-        for (size_t k = 0; k < DEPTH; k++)
-            sum += (double)values[0][e / COLUMNS * DEPTH + k] * (double)values[1][k * COLUMNS + e % COLUMNS];
-        if (!((double)values[2][e] == sum)) {
-            status = cldeform__fail(CLDEFORM_SELFTEST_FAILED, "element %zu of the product is %.9g; it must be %.9g", e,
-                                    (double)values[2][e], sum);
-            goto done;
-        }
-    }
-done:
-    for (int i = 0; i < 4; i++)
-        if (buffers[i])
-            clReleaseMemObject(buffers[i]);
-    for (int i = 0; i < 3; i++)
-        free(values[i]);
     return status;
 }
 
@@ -416,43 +262,15 @@ done:
     return status;
 }
 
-/* Tells the caller of one check and keeps the first failure. */
-static void tell(cldeform_selftest_function report, void *user, const char *name, cldeform_status status, int *failed,
-                 char *first, size_t first_size)
+void cldeform__selftest_conv2d(cldeform_context *context, cl_command_queue queue, cldeform__selftest_tell tell,
+                               void *user)
 {
-    if (status != CLDEFORM_OK && (*failed)++ == 0)
-        snprintf(first, first_size, "%s: %s", name, cldeform_last_error());
-    if (report)
-        report(name, status, status == CLDEFORM_OK ? "" : cldeform_last_error(), user);
-}
-
-cldeform_status cldeform_selftest(cldeform_context *context, cldeform_selftest_function report, void *user)
-{
-    cl_int error = CL_SUCCESS;
-    cldeform__lane *lane = NULL;
-    int failed = 0;
-    char first[1024] = "";
-    if (!context)
-        return cldeform__fail(CLDEFORM_INVALID_ARGUMENT, "context is NULL");
-    const cldeform_status status = cldeform__lane_take(context, false, 0, NULL, &lane);
-    if (status != CLDEFORM_OK)
-        return status;
+    static const char *const ways[] = {"col2im scatter", "col2im gather", "col2im atomic"};
+    const cldeform_conv2d_problem first = problem_of(&checks[0]);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (checks[i].dtype != CLDEFORM_F64 || context->facts.fp64)
-            tell(report, user, checks[i].name, run_check(context, lane->queue, &checks[i]), &failed, first,
-                 sizeof first);
-    static const char *const ways[] = {"col2im scatter", "col2im gather", "col2im atomic"};
+            tell(checks[i].name, run_check(context, queue, &checks[i]), user);
     for (int way = 0; way < 3; way++)
-        tell(report, user, ways[way], check_way(context, lane->queue, way), &failed, first, sizeof first);
-    const cldeform_conv2d_problem first_problem = problem_of(&checks[0]);
-    tell(report, user, "offset statistics", check_statistics(context, lane->queue, &first_problem), &failed, first,
-         sizeof first);
-    tell(report, user, "gemm fp32", check_gemm(context, lane->queue, false), &failed, first, sizeof first);
-    tell(report, user, "gemm fp32 builtin", check_gemm(context, lane->queue, true), &failed, first, sizeof first);
-    error = clFinish(lane->queue);
-    cldeform__lane_return(context, lane, NULL);
-    if (failed > 0)
-        return cldeform__fail(CLDEFORM_SELFTEST_FAILED, "%d of the self-test's checks failed, the first is %s", failed,
-                              first);
-    return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "clFinish");
+        tell(ways[way], check_way(context, queue, way), user);
+    tell("offset statistics", check_statistics(context, queue, &first), user);
 }
