@@ -1,5 +1,6 @@
 /* RoIs and pixels that break careless kernels, forward and backward: RoIs across and beyond every border, without
  * extent, inverted, huge, of no number, of no image; NaN where nothing is read; positions beside whole ones. */
+#include "context.h"
 #include "roi_shapes.h"
 
 #include <math.h>
@@ -458,6 +459,31 @@ static void rounded_slopes(void **state)
     }
 }
 
+/* A device that ends loops early, saying nothing, gets no problem whose loops could be that long. */
+static void long_loops_are_refused(void **state)
+{
+    (void)state;
+    if (device.context->facts.loop_limit == 0)
+        skip();
+    for (int i = 0; i < 4; i++) {
+        cldeform_roi_pool_problem problem = CLDEFORM_INIT(cldeform_roi_pool_problem);
+        cldeform_roi_pool *pool = NULL;
+        problem.batch = 1, problem.in_channels = 3, problem.max_rois = 10;
+        problem.level[0] = (cldeform_roi_level){8, 8, 1};
+        problem.out_h = problem.out_w = 2;
+        if (i == 0)
+            problem.level[0].in_h = problem.level[0].in_w = 300;
+        else if (i == 1)
+            problem.sampling_ratio = 32768;
+        else if (i == 2)
+            problem.passes = CLDEFORM_GRAD_INPUT, problem.max_rois = 40000;
+        else
+            problem.max_rois = 70000;
+        assert_status(cldeform_roi_pool_create(device.context, &problem, &pool), CLDEFORM_UNSUPPORTED, "ends loops");
+        assert_null(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,7 +492,8 @@ int main(void)
         cmocka_unit_test(largest_of_no_number), cmocka_unit_test(argmax_of_others),
         cmocka_unit_test(masks_of_nothing),     cmocka_unit_test(type_of_no_offsets),
         cmocka_unit_test(rounded_positions),    cmocka_unit_test(cancelled_positions),
-        cmocka_unit_test(many_samples),         cmocka_unit_test(rounded_slopes),
+        cmocka_unit_test(many_samples),         cmocka_unit_test(long_loops_are_refused),
+        cmocka_unit_test(rounded_slopes),
     };
     return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }
