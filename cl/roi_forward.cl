@@ -100,7 +100,6 @@ __kernel void roi_forward(ROI_PARAMETERS, const ulong n_rois, __global const int
     const roi_tensors tensors = ROI_TENSORS;
     const int bins = geometry.out_h * geometry.out_w, class_channels = geometry.out_channels / geometry.classes;
     const int blocks = (class_channels + BLOCK - 1) / BLOCK, units = blocks * geometry.classes;
-
     if (get_global_id(0) >= (size_t)units)
         return;
     for (ulong i = get_global_id(2); i < n_rois; i += get_global_size(2)) {

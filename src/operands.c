@@ -22,6 +22,13 @@ cldeform_status cldeform__create_scratch(const cldeform_context *context, cl_com
     return error == CL_SUCCESS ? CLDEFORM_OK : cldeform__fail_cl(error, "scratch tensor of %zu bytes", size);
 }
 
+void cldeform__release_scratch(const cldeform__operand *operands, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (operands[i].buffer)
+            clReleaseMemObject(operands[i].buffer);
+}
+
 static cldeform_status check_operand(const cldeform_context *context, const cldeform__operand_rule *rule, int64_t batch,
                                      cldeform__range *range)
 {

@@ -14,9 +14,12 @@ typedef struct cldeform__operand {
 /* Where it begins and how far its images are apart, as kernels take it. */
 cl_ulong2 cldeform__place_of(const cldeform__operand *operand);
 
-/* A buffer of zeros in the place of one image of a tensor, dense; the caller releases it. elements 0: none. */
+/* A buffer of zeros in the place of one image of a tensor, dense. elements 0: none. */
 cldeform_status cldeform__create_scratch(const cldeform_context *context, cl_command_queue queue, int64_t elements,
                                          size_t element_size, cldeform__operand *operand);
+
+/* Releases n of them; those that have no buffer are passed over. */
+void cldeform__release_scratch(const cldeform__operand *operands, size_t n);
 
 typedef enum cldeform__presence { ABSENT, OPTIONAL, REQUIRED } cldeform__presence;
 

@@ -355,7 +355,8 @@ CLDEFORM_API cldeform_status cldeform_conv2d_col2offset(const cldeform_conv2d *c
  * Which pixels a bin or sample belongs to, whether a sample exists and the adaptive g are decided by the number of the
  * formula rounded to fp32, in every type, and a position within 2^-24 of 0 is 0: a scale of 0.1 has no exact value, and
  * 30*0.1 is 3, 4*0.1 - 0.4 is 0.
- * DIFFERS: others round every intermediate to the type of the data. Pinned by the test rounded_positions.
+ * DIFFERS: others round every intermediate to the type of the data. Pinned by the tests rounded_positions
+ * and cancelled_positions.
  *
  * A RoI pools zeros, costs nothing and has zero gradients if its batch index is not a whole number from 0 to batch-1,
  * its level does not exist, or a coordinate is not finite or beyond 2^31 feature pixels. Samples at NaN, infinite and

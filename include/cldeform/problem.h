@@ -150,7 +150,7 @@ typedef enum cldeform_roi_gradient {
 
 /* One feature map of a pyramid. */
 typedef struct cldeform_roi_level {
-    int64_t in_h, in_w;
+    int64_t in_h, in_w;   /* at most 2^23 each */
     double spatial_scale; /* feature pixels per image pixel, e.g. 1.0/16. No default */
 } cldeform_roi_level;
 

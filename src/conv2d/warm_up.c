@@ -80,13 +80,6 @@ done:
     return status;
 }
 
-static void release(cldeform__operand *operands, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (operands[i].buffer)
-            clReleaseMemObject(operands[i].buffer);
-}
-
 /* One image is enough: what is compiled depends on the image, not on the batch. */
 cldeform_status cldeform_conv2d_warm_up(const cldeform_conv2d *conv, cl_command_queue queue)
 {
@@ -120,6 +113,6 @@ done:
         s.gradients.grad_mask,    s.gradients.grad_weight,
         s.gradients.grad_bias,    s.columns,
     };
-    release(all, sizeof all / sizeof all[0]);
+    cldeform__release_scratch(all, sizeof all / sizeof all[0]);
     return status;
 }

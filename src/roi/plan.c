@@ -64,14 +64,12 @@ static bool uses_long_index(const cldeform_roi_pool *pool)
 static void find_options(cldeform_roi_pool *pool)
 {
     const cldeform_roi_pool_problem *problem = &pool->problem;
-    const bool offsets = problem->deformable || problem->modulated;
     snprintf(pool->plan.options, sizeof pool->plan.options,
              "-DMETHOD=%d -DDATA_BITS=%d -DOFFSET_BITS=%d -DROI_BITS=%d -DINDEX_BITS=%d -DMASK_SIGMOID=%d -DVECTOR=%d "
              "-DVECTORS=%d",
-             (int)problem->method, cldeform__bits(problem->dtype),
-             cldeform__bits(offsets ? problem->offset_dtype : problem->dtype), cldeform__bits(problem->roi_dtype),
-             uses_long_index(pool) ? 64 : 32, problem->modulated ? (int)problem->mask_activation : 0, pool->plan.vector,
-             pool->plan.vectors);
+             (int)problem->method, cldeform__bits(problem->dtype), cldeform__bits(problem->offset_dtype),
+             cldeform__bits(problem->roi_dtype), uses_long_index(pool) ? 64 : 32,
+             problem->modulated ? (int)problem->mask_activation : 0, pool->plan.vector, pool->plan.vectors);
 }
 
 /* Widths of blocks and tiles, within what the device has. */
@@ -133,7 +131,6 @@ static cldeform_status compile(cldeform_roi_pool *pool)
         snprintf(more, sizeof more, "%s -DTILE_H=%d -DTILE_W=%d", plan->options, plan->tile_h, plan->tile_w);
         TRY(cldeform__program_get(context, "roi_grad_input", more, &program));
         TRY(cldeform__program_require(program, "roi_find_boxes", &plan->find_boxes));
-
         TRY(cldeform__program_require(program, "roi_grad_input", &plan->grad_input));
         plan->tile_lanes = at_most_group(plan->tile_lanes, plan->grad_input);
     }
@@ -212,7 +209,6 @@ bool cldeform__roi_reads_copy(const cldeform_roi_pool *pool, int64_t level, int6
 
 int64_t cldeform__roi_cells(const cldeform_roi_pool *pool, int64_t level)
 {
-
     const cldeform_roi_level *map = &pool->problem.level[level];
     return cldeform__divide_up(map->in_h, ROI_CELL) * cldeform__divide_up(map->in_w, ROI_CELL);
 }

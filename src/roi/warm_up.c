@@ -63,13 +63,6 @@ done:
     return status;
 }
 
-static void release(cldeform__operand *operands, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (operands[i].buffer)
-            clReleaseMemObject(operands[i].buffer);
-}
-
 cldeform_status cldeform_roi_pool_warm_up(const cldeform_roi_pool *pool, cl_command_queue queue)
 {
     cldeform_status status;
@@ -97,11 +90,11 @@ done:
     const cl_int finished = clFinish(queue);
     if (status == CLDEFORM_OK && finished != CL_SUCCESS)
         status = cldeform__fail_cl(finished, "clFinish");
-    release(s.operands.input, CLDEFORM_MAX_LEVELS);
-    release(s.gradients.grad_input, CLDEFORM_MAX_LEVELS);
+    cldeform__release_scratch(s.operands.input, CLDEFORM_MAX_LEVELS);
+    cldeform__release_scratch(s.gradients.grad_input, CLDEFORM_MAX_LEVELS);
     cldeform__operand others[] = {
         s.operands.rois,   s.operands.level,        s.operands.offset,       s.operands.mask,       s.operands.output,
         s.operands.argmax, s.gradients.grad_output, s.gradients.grad_offset, s.gradients.grad_mask, s.result};
-    release(others, sizeof others / sizeof others[0]);
+    cldeform__release_scratch(others, sizeof others / sizeof others[0]);
     return status;
 }
