@@ -98,7 +98,8 @@ typedef enum cldeform_mask_activation {
 
 typedef enum cldeform_algorithm {
     CLDEFORM_ALGORITHM_AUTO = 0,
-    CLDEFORM_ALGORITHM_IM2COL = 1 /* column buffer and GEMM */
+    CLDEFORM_ALGORITHM_IM2COL = 1, /* column buffer and GEMM */
+    CLDEFORM_ALGORITHM_FUSED = 2   /* samples and multiplies panel by panel: no column buffer */
 } cldeform_algorithm;
 
 /* One convolution. Zero in a field is its default; sizes without a default must be positive. */

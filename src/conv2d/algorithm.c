@@ -24,7 +24,7 @@ static cldeform_status try_algorithm(cldeform_conv2d *conv, const cldeform__conv
 cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
 {
     const cldeform_algorithm wanted = conv->problem.algorithm;
-    cldeform_status status = CLDEFORM_UNSUPPORTED;
+    cldeform_status status = cldeform__fail(CLDEFORM_UNSUPPORTED, "this build has no such algorithm");
     for (int i = 0; i < N_ALGORITHMS; i++) {
         if (wanted != CLDEFORM_ALGORITHM_AUTO && wanted != algorithms[i]->id)
             continue;

@@ -93,6 +93,7 @@ const number_word conv2d_offset_gradients[2] = {
 const number_word conv2d_algorithms[CONV2D_ALGORITHMS + 1] = {
     {"auto", CLDEFORM_ALGORITHM_AUTO},
     {"im2col", CLDEFORM_ALGORITHM_IM2COL},
+    {"fused", CLDEFORM_ALGORITHM_FUSED},
     {"reference", OPERATOR_REFERENCE},
 };
 
