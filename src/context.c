@@ -71,7 +71,7 @@ static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
 {
     cldeform_status status;
     cl_platform_id platform = NULL;
-    cl_uint dimensions = 0, alignment_bits = 0;
+    cl_uint dimensions = 0, alignment_bits = 0, width = 0;
     cl_bool little_endian = CL_TRUE;
     DEVICE_TEXT(CL_DEVICE_NAME, name);
     DEVICE_TEXT(CL_DEVICE_VENDOR, vendor);
@@ -85,11 +85,14 @@ static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
     DEVICE(CL_DEVICE_MAX_MEM_ALLOC_SIZE, facts->max_allocation);
     DEVICE(CL_DEVICE_LOCAL_MEM_SIZE, facts->local_memory);
     DEVICE(CL_DEVICE_MEM_BASE_ADDR_ALIGN, alignment_bits);
+    DEVICE(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, width);
     DEVICE(CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, dimensions);
     DEVICE(CL_DEVICE_ENDIAN_LITTLE, little_endian);
     DEVICE(CL_DEVICE_PLATFORM, platform);
 
     facts->little_endian = little_endian == CL_TRUE;
+    for (facts->vector_width = 1; facts->vector_width < 16 && (cl_uint)facts->vector_width < width;)
+        facts->vector_width *= 2;
     size_t items[16] = {1, 1, 1};
     if (dimensions > sizeof items / sizeof items[0])
         dimensions = sizeof items / sizeof items[0];

@@ -16,6 +16,11 @@
     X(roi_vectors, 1, 16, "vectors of channels that each of them works on at once")                                    \
     X(roi_tile_h, 1, 16, "rows of the tiles that the gradient of RoI pooling's input is collected in")                 \
     X(roi_tile_w, 1, 16, "columns of them")                                                                            \
+    X(fused_vector, 0, 16, "floats of a vector in the fused convolution (doubles: half); 0: the device's own width")   \
+    X(fused_rows, 1, 16, "pixels of its tile of registers")                                                            \
+    X(fused_panel, 1, 1024, "pixels of a panel at most")                                                               \
+    X(fused_panel_kib, 1, 1 << 20, "local memory of a panel at most, KiB")                                             \
+    X(fused_depth, 1, 1 << 20, "samples of a pixel that are in a panel at a time")                                     \
     X(columns_kib, 1, 1 << 20, "size aimed at for the columns that are in memory at a time, KiB")                      \
     X(gemm_clblast, 0, 1, "1: CLBlast multiplies; 0: the built-in kernel does")                                        \
     X(long_index, 0, 1, "1: 64-bit indices in kernels even where 32 bits are enough; for tests")                       \

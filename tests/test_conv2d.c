@@ -10,7 +10,7 @@ static const cldeform_conv2d_kind kinds[] = {CLDEFORM_CONV2D_DEFORMABLE, CLDEFOR
 static const cldeform_layout layouts[] = {CLDEFORM_NCHW, CLDEFORM_NHWC};
 static const cldeform_border borders[] = {CLDEFORM_BORDER_ZERO, CLDEFORM_BORDER_EDGE};
 
-static const cldeform_algorithm algorithms[] = {CLDEFORM_ALGORITHM_IM2COL};
+static const cldeform_algorithm algorithms[] = {CLDEFORM_ALGORITHM_IM2COL, CLDEFORM_ALGORITHM_FUSED};
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
 /* Whether kind, layout and border, as indices, are run in this type. Each has kernels of its own, but another type

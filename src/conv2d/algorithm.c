@@ -3,6 +3,7 @@
 /* In order of preference. */
 static const cldeform__conv2d_algorithm *const algorithms[] = {
     &cldeform__conv2d_im2col,
+    &cldeform__conv2d_fused,
 };
 enum { N_ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
@@ -24,7 +25,7 @@ static cldeform_status try_algorithm(cldeform_conv2d *conv, const cldeform__conv
 cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
 {
     const cldeform_algorithm wanted = conv->problem.algorithm;
-    cldeform_status status = cldeform__fail(CLDEFORM_UNSUPPORTED, "this build has no such algorithm");
+    cldeform_status status = CLDEFORM_UNSUPPORTED;
     for (int i = 0; i < N_ALGORITHMS; i++) {
         if (wanted != CLDEFORM_ALGORITHM_AUTO && wanted != algorithms[i]->id)
             continue;

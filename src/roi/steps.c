@@ -190,9 +190,9 @@ static cldeform_status enqueue_transpose(const cldeform_roi_pool *pool, cldeform
     const cl_ulong pixels = (cl_ulong)image_pixels, n = (cl_ulong)images;
     const cl_int channels = (cl_int)image_channels, cells = (cl_int)image_cells;
     const cldeform__argument arguments[] = {
-        ARGUMENT(from->buffer),   ARGUMENT(from->place), ARGUMENT(pixel_stride),
-        ARGUMENT(channel_stride), ARGUMENT(pixels),      ARGUMENT(channels),
-        ARGUMENT(cells),          ARGUMENT(n),           ARGUMENT(copy),
+        ARGUMENT(from->buffer), ARGUMENT(from->place), ARGUMENT(pixel_stride), ARGUMENT(channel_stride),
+        ARGUMENT(pixels),       ARGUMENT(channels),    ARGUMENT(cells),        ARGUMENT(n),
+        ARGUMENT(copy),         ARGUMENT(channels), /* the copy is dense */
     };
     const int64_t tiles = cldeform__divide_up(image_channels / image_cells, TILE) * image_cells;
     const cldeform__launch launch = {

@@ -1,0 +1,233 @@
+/* Algorithm fused: panels of output pixels are sampled into local memory and multiplied there, so that no columns are
+ * ever written. */
+#include "fused.h"
+
+#include "../disk_cache.h"
+#include "../geometry.h"
+
+#include <stdlib.h>
+
+enum { TURN = 16 }; /* TILE of transpose.cl, RUN of conv2d_fused_pack.cl */
+
+static size_t groups_of(int64_t n)
+{
+    return (size_t)cldeform__at_most(n, CLDEFORM__MOST_GROUPS);
+}
+
+/* The weight as the forward kernel's tiles. */
+static cldeform_status enqueue_pack(const cldeform_conv2d *conv, cldeform__call *call, const cldeform__operand *weight,
+                                    cl_mem packed, size_t start)
+{
+    const fused_plan *plan = conv->plan;
+    const cldeform_conv2d_problem *problem = &conv->problem;
+    const cl_int tile = plan->forward.lanes * plan->forward.vectors;
+    const cl_ulong first = weight->start, first_packed = start;
+    const int64_t outputs = problem->out_channels / problem->groups;
+    const int64_t depth = problem->in_channels / problem->groups * conv->sizes.taps;
+    const cldeform__argument arguments[] = {ARGUMENT(plan->geometry), ARGUMENT(tile),   ARGUMENT(weight->buffer),
+                                            ARGUMENT(first),          ARGUMENT(packed), ARGUMENT(first_packed)};
+    const cldeform__launch launch = {
+        .step = "pack_weight",
+        .kernel = plan->pack_tiles,
+        .arguments = arguments,
+        .n_arguments = 6,
+        .items = {(size_t)cldeform__divide_up(depth, TURN),
+                  groups_of(cldeform__divide_up(cldeform__divide_up(outputs, tile) * tile, TURN)),
+                  groups_of(problem->groups)},
+        .group = 1,
+        .bytes = (double)conv->sizes.weight * (double)(plan->real_size + cldeform__dtype_size(problem->dtype)),
+    };
+    return cldeform__call_launch(call, &launch);
+}
+
+static cldeform_status enqueue_zeros(const cldeform_conv2d *conv, cldeform__call *call, cl_mem zeros)
+{
+    const fused_plan *plan = conv->plan;
+    const cl_ulong words = (cl_ulong)plan->forward.shape.pitch * plan->real_size / sizeof(cl_int);
+    const cldeform__argument arguments[] = {ARGUMENT(zeros), ARGUMENT(words)};
+    const cldeform__launch launch = {
+        .step = "clear",
+        .kernel = plan->clear,
+        .arguments = arguments,
+        .n_arguments = 2,
+        .items = {(size_t)words, 1, 1},
+        .group = (size_t)conv->context->tuning.im2col_group,
+        .bytes = (double)words * sizeof(cl_int),
+    };
+    return cldeform__call_launch(call, &launch);
+}
+
+/* The images' input with channels side by side. */
+static cldeform_status enqueue_input(const cldeform_conv2d *conv, cldeform__call *call, int64_t n_images,
+                                     const cldeform__operand *input, cl_mem packed)
+{
+    const fused_plan *plan = conv->plan;
+    const cldeform_conv2d_problem *problem = &conv->problem;
+    const bool nhwc = problem->layout == CLDEFORM_NHWC;
+    const cl_ulong2 place = cldeform__place_of(input);
+    const cl_ulong pixels = (cl_ulong)(problem->in_h * problem->in_w), images = (cl_ulong)n_images;
+    const cl_ulong pixel_stride = nhwc ? (cl_ulong)problem->in_channels : 1, channel_stride = nhwc ? 1 : pixels;
+    const cl_int channels = (cl_int)problem->in_channels, cells = 1, pitch = plan->forward.shape.pitch;
+    const cldeform__argument arguments[] = {
+        ARGUMENT(input->buffer), ARGUMENT(place), ARGUMENT(pixel_stride), ARGUMENT(channel_stride), ARGUMENT(pixels),
+        ARGUMENT(channels),      ARGUMENT(cells), ARGUMENT(images),       ARGUMENT(packed),         ARGUMENT(pitch)};
+    const cldeform__launch launch = {
+        .step = "pack_input",
+        .kernel = plan->transpose,
+        .arguments = arguments,
+        .n_arguments = 10,
+        .items = {(size_t)cldeform__divide_up((int64_t)pixels, TURN), groups_of(cldeform__divide_up(channels, TURN)),
+                  groups_of(n_images)},
+        .group = 1,
+        .bytes = (double)n_images * (double)conv->sizes.input *
+                 (double)(plan->real_size + cldeform__dtype_size(problem->dtype)),
+    };
+    return cldeform__call_launch(call, &launch);
+}
+
+static cldeform_status enqueue_fused(const cldeform_conv2d *conv, cldeform__call *call, int64_t images,
+                                     const cldeform__conv2d_operands *operands, const cldeform__operand *input,
+                                     cl_mem weight, size_t weight_start, cl_mem zeros)
+{
+    const fused_plan *plan = conv->plan;
+    const cldeform_conv2d_problem *problem = &conv->problem;
+    const fused_form *form = &plan->forward;
+    const cl_ulong2 input_place = cldeform__place_of(input), output_place = cldeform__place_of(&operands->output);
+    const cl_ulong first_weight = weight_start, first_bias = operands->bias.start;
+    const size_t local[] = {form->columns, form->sums, form->placed, form->reals};
+    const double products =
+        2 * (double)images * (double)conv->sizes.output * (double)conv->sizes.weight / (double)problem->out_channels;
+    cldeform__argument_list list = {.n = 0};
+    cldeform__where where;
+    ADD_ARGUMENT(&list, plan->geometry);
+    ADD_ARGUMENT(&list, form->shape);
+    ADD_ARGUMENT(&list, input->buffer);
+    ADD_ARGUMENT(&list, input_place);
+    ADD_ARGUMENT(&list, zeros);
+    cldeform__add_where(&list, &where, conv, operands);
+    ADD_ARGUMENT(&list, weight);
+    ADD_ARGUMENT(&list, first_weight);
+    ADD_ARGUMENT(&list, operands->bias.buffer);
+    ADD_ARGUMENT(&list, first_bias);
+    ADD_ARGUMENT(&list, operands->output.buffer);
+    ADD_ARGUMENT(&list, output_place);
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++)
+        list.arguments[list.n++] = (cldeform__argument){local[i], NULL};
+    const cldeform__launch launch = {
+        .step = "fused",
+        .kernel = form->kernel,
+        .arguments = list.arguments,
+        .n_arguments = list.n,
+        .items = {(size_t)cldeform__divide_up(conv->sizes.out_plane, form->shape.panel),
+                  groups_of((int64_t)form->blocks), (size_t)images},
+        .group = 1,
+        .flop = products,
+        .bytes = (double)images *
+                     ((double)(conv->sizes.input + conv->sizes.output) * (double)cldeform__dtype_size(problem->dtype) +
+                      (double)(conv->sizes.offset + conv->sizes.mask) *
+                          (double)cldeform__dtype_size(problem->offset_dtype)) +
+                 (double)conv->sizes.weight * (double)plan->real_size,
+    };
+    return cldeform__call_launch(call, &launch);
+}
+
+static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call, int64_t batch,
+                               const cldeform__conv2d_operands *operands, cldeform__workspace *workspace)
+{
+    cldeform_status status;
+    const fused_plan *plan = conv->plan;
+    size_t sizes[FUSED_FORWARD_PARTS];
+    cl_mem parts[FUSED_FORWARD_PARTS] = {NULL};
+    const int64_t images = cldeform__fused_chunk(conv, plan, batch, workspace->end - workspace->next);
+    if (!cldeform__fused_size_forward(conv, plan, images, sizes)) {
+        status = cldeform__fail(CLDEFORM_LIMIT, "the workspace's size overflows");
+        goto done;
+    }
+    for (int i = 0; i < FUSED_FORWARD_PARTS; i++)
+        TRY(cldeform__workspace_part(workspace, sizes[i], &parts[i]));
+    TRY(cldeform__call_use_scratch(call, parts[FUSED_WEIGHT]));
+    cl_mem weight = operands->packed_weight.buffer;
+    if (!weight) {
+        weight = parts[FUSED_WEIGHT];
+        TRY(enqueue_pack(conv, call, &operands->weight, weight, 0));
+    }
+    TRY(enqueue_zeros(conv, call, parts[FUSED_ZEROS]));
+    for (int64_t image = 0; image < batch; image += images) {
+        const cldeform__conv2d_operands chunk = cldeform__operands_from(operands, image);
+        const int64_t n = cldeform__at_most(images, batch - image);
+        cldeform__operand input = chunk.input;
+        if (plan->packs_input) {
+            TRY(enqueue_input(conv, call, n, &chunk.input, parts[FUSED_INPUT]));
+            input = (cldeform__operand){.buffer = parts[FUSED_INPUT],
+                                        .stride = (size_t)(conv->problem.in_h * conv->problem.in_w) *
+                                                  (size_t)plan->forward.shape.pitch};
+        }
+        TRY(enqueue_fused(conv, call, n, &chunk, &input, weight, operands->packed_weight.start / plan->real_size,
+                          parts[FUSED_ZEROS]));
+    }
+done:
+    return status;
+}
+
+static cldeform_status backward(const cldeform_conv2d *conv, cldeform__call *call, int64_t batch,
+                                const cldeform__conv2d_operands *operands, const cldeform__conv2d_gradients *gradients,
+                                cldeform__workspace *workspace)
+{
+    (void)conv, (void)call, (void)batch, (void)operands, (void)gradients, (void)workspace;
+    return cldeform__fail(CLDEFORM_UNSUPPORTED, "fused has no gradients");
+}
+
+static void packed_weight(const cldeform_conv2d *conv, size_t *bytes, uint64_t *format)
+{
+    const fused_plan *plan = conv->plan;
+    const cldeform_conv2d_problem *problem = &conv->problem;
+    const int64_t layout[] = {CLDEFORM_ALGORITHM_FUSED, (int64_t)plan->forward.lanes * plan->forward.vectors,
+                              (int64_t)plan->real_size, problem->out_channels,
+                              problem->in_channels,     conv->sizes.taps,
+                              problem->groups};
+    *bytes = 0;
+    cldeform__fused_weight_bytes(conv, plan, &plan->forward, bytes);
+    *format = cldeform__hash(7, layout, sizeof layout);
+}
+
+static cldeform_status pack_weight(const cldeform_conv2d *conv, cldeform__call *call, const cldeform__operand *weight,
+                                   const cldeform__operand *packed)
+{
+    const fused_plan *plan = conv->plan;
+    return enqueue_pack(conv, call, weight, packed->buffer, packed->start / plan->real_size);
+}
+
+static bool is_deterministic(const cldeform_conv2d *conv, cldeform_passes passes)
+{
+    (void)conv;
+    (void)passes;
+    return true; /* every sum has one order and one owner */
+}
+
+static void describe(const cldeform_conv2d *conv, cldeform__text *text)
+{
+    const fused_plan *plan = conv->plan;
+    const fused_form *form = &plan->forward;
+    cldeform__text_add(text,
+                       ",\"packs_input\":%s,\"packs_weight\":true,\"tile\":\"%d pixels x %d vectors of %d\","
+                       "\"panel_pixels\":%d,\"panel_taps\":%d,\"panel_channels\":%d,\"panel_groups\":%d,"
+                       "\"local_bytes\":%zu,\"kernel_options\":\"%s\"",
+                       plan->packs_input ? "true" : "false", form->rows, form->vectors, form->lanes, form->shape.panel,
+                       form->shape.block_taps, form->shape.block_channels, form->shape.block_groups,
+                       form->columns + form->sums + form->placed + form->reals, plan->options);
+}
+
+const cldeform__conv2d_algorithm cldeform__conv2d_fused = {
+    .id = CLDEFORM_ALGORITHM_FUSED,
+    .name = "fused",
+    .refuses = cldeform__fused_refuses,
+    .plan = cldeform__fused_make_plan,
+    .free_plan = free,
+    .workspace = cldeform__fused_workspace,
+    .is_deterministic = is_deterministic,
+    .forward = forward,
+    .backward = backward,
+    .packed_weight = packed_weight,
+    .pack_weight = pack_weight,
+    .describe = describe,
+};
