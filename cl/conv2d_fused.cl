@@ -99,7 +99,7 @@ conv2d_fused(const conv2d_geometry geometry, const conv2d_fused_shape shape, __g
                         find_samples(geometry, tables, WHERE_PASSED offset_group, tap + t, shape.span, first, count);
                         for (int p = 0; p < rows; p++)
                             take_sample(from, tables, shape.span, p, c, end,
-                                        columns + t * tap_pitch + p * shape.columns_pitch + (c - channel));
+                                        columns + t * tap_pitch + p * shape.columns_pitch + (c - channel), VECTOR);
                         c = end;
                     }
                 for (int group = first_group; group < end_group; group++) {

@@ -133,10 +133,11 @@ __kernel void conv2d_add_product(const ulong n, __global const REAL *product, __
 }
 
 /* grad_weight (out_channels, in_channels/groups, taps) = or += sum + rest (groups, taps, in_channels/groups,
- * out_channels/groups). sum null: zeros. Work-item element of grad_weight. */
+ * out_channels/groups), `pitch` elements from a channel to the next. sum null: zeros. Work-item element of grad_weight.
+ */
 __kernel void conv2d_store_grad_weight(const conv2d_geometry geometry, __global const REAL *sum,
                                        __global const REAL *rest, __global WGRAD *grad_weight,
-                                       const ulong first_element, const int accumulate)
+                                       const ulong first_element, const int accumulate, const int pitch)
 {
     const int taps = geometry.kernel_h * geometry.kernel_w;
     const int group_channels = geometry.in_channels / geometry.groups;
@@ -147,7 +148,7 @@ __kernel void conv2d_store_grad_weight(const conv2d_geometry geometry, __global 
     const int tap = (int)(element % taps), channel = (int)(element / taps % group_channels);
     const int output = (int)(element / taps / group_channels % group_outputs);
     const int group = (int)(element / taps / group_channels / group_outputs);
-    const size_t from = (((size_t)group * taps + tap) * group_channels + channel) * group_outputs + output;
+    const size_t from = (((size_t)group * taps + tap) * group_channels + channel) * pitch + output;
     grad_weight += first_element;
     store_parameter_gradient(grad_weight, element, sum ? sum[from] + rest[from] : 0, accumulate);
 }

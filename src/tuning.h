@@ -6,6 +6,7 @@
 
 /* Columns of the table: X(name, least, most, what it is). Every value is a whole number. */
 #define CLDEFORM__TUNING_LIST(X)                                                                                       \
+    X(conv2d_algorithm, 1, 2, "what AUTO tries first: 1 im2col, 2 fused; then the other one")                          \
     X(im2col_group, 1, 1024, "work-items of a work-group of im2col and of the other element-wise kernels")             \
     X(channel_vector, 1, 16, "channels that im2col moves at once in NHWC: 1, 2, 4, 8 or 16")                           \
     X(col2im, 0, 3,                                                                                                    \
@@ -21,6 +22,9 @@
     X(fused_panel, 1, 1024, "pixels of a panel at most")                                                               \
     X(fused_panel_kib, 1, 1 << 20, "local memory of a panel at most, KiB")                                             \
     X(fused_depth, 1, 1 << 20, "samples of a pixel that are in a panel at a time")                                     \
+    X(fused_copies, 1, 64, "work-items that share an image in its backward pass, each with a copy of grad_input")      \
+    X(fused_block, 1, 1024, "channels at most whose gradient of the weight one of them adds up at a time")             \
+    X(fused_run, 1, 1 << 16, "pixels at most that are added up there before rounding is looked after")                 \
     X(columns_kib, 1, 1 << 20, "size aimed at for the columns that are in memory at a time, KiB")                      \
     X(gemm_clblast, 0, 1, "1: CLBlast multiplies; 0: the built-in kernel does")                                        \
     X(long_index, 0, 1, "1: 64-bit indices in kernels even where 32 bits are enough; for tests")                       \

@@ -1,6 +1,5 @@
 #include "conv2d.h"
 
-/* In order of preference. */
 static const cldeform__conv2d_algorithm *const algorithms[] = {
     &cldeform__conv2d_im2col,
     &cldeform__conv2d_fused,
@@ -22,20 +21,28 @@ static cldeform_status try_algorithm(cldeform_conv2d *conv, const cldeform__conv
     return status;
 }
 
+/* Errors that leave AUTO to try the next one. */
+static bool cannot(cldeform_status status)
+{
+    return status == CLDEFORM_UNSUPPORTED || status == CLDEFORM_LIMIT;
+}
+
 cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
 {
     const cldeform_algorithm wanted = conv->problem.algorithm;
+    const cldeform_algorithm first = (cldeform_algorithm)conv->context->tuning.conv2d_algorithm;
     cldeform_status status = CLDEFORM_UNSUPPORTED;
-    for (int i = 0; i < N_ALGORITHMS; i++) {
-        if (wanted != CLDEFORM_ALGORITHM_AUTO && wanted != algorithms[i]->id)
-            continue;
-        status = try_algorithm(conv, algorithms[i]);
-        if (status != CLDEFORM_UNSUPPORTED && status != CLDEFORM_LIMIT) {
-            conv->reason = wanted == CLDEFORM_ALGORITHM_AUTO
-                               ? "first of the table that can do the problem on this device"
-                               : "asked for";
-            break;
+    conv->reason = "asked for";
+    for (int i = 0; i < N_ALGORITHMS; i++)
+        if (algorithms[i]->id == (wanted == CLDEFORM_ALGORITHM_AUTO ? first : wanted))
+            status = try_algorithm(conv, algorithms[i]);
+    if (wanted != CLDEFORM_ALGORITHM_AUTO)
+        return status;
+    conv->reason = "the tuning's first choice for this device";
+    for (int i = 0; i < N_ALGORITHMS && cannot(status); i++)
+        if (algorithms[i]->id != first) {
+            conv->reason = "the tuning's first choice cannot do this problem on this device";
+            status = try_algorithm(conv, algorithms[i]);
         }
-    }
     return status;
 }

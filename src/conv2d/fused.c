@@ -7,11 +7,17 @@
 
 #include <stdlib.h>
 
-enum { TURN = 16 }; /* TILE of transpose.cl, RUN of conv2d_fused_pack.cl */
-
-static size_t groups_of(int64_t n)
+size_t cldeform__fused_groups(int64_t n)
 {
     return (size_t)cldeform__at_most(n, CLDEFORM__MOST_GROUPS);
+}
+
+void cldeform__fused_add_local(cldeform__argument_list *list, const fused_form *form)
+{
+    const size_t local[] = {form->columns, form->sums, form->placed, form->reals};
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++)
+        if (local[i] > 0)
+            list->arguments[list->n++] = (cldeform__argument){local[i], NULL};
 }
 
 /* The weight as the forward kernel's tiles. */
@@ -31,19 +37,19 @@ static cldeform_status enqueue_pack(const cldeform_conv2d *conv, cldeform__call 
         .kernel = plan->pack_tiles,
         .arguments = arguments,
         .n_arguments = 6,
-        .items = {(size_t)cldeform__divide_up(depth, TURN),
-                  groups_of(cldeform__divide_up(cldeform__divide_up(outputs, tile) * tile, TURN)),
-                  groups_of(problem->groups)},
+        .items = {(size_t)cldeform__divide_up(depth, FUSED_TURN),
+                  cldeform__fused_groups(cldeform__divide_up(cldeform__divide_up(outputs, tile) * tile, FUSED_TURN)),
+                  cldeform__fused_groups(problem->groups)},
         .group = 1,
         .bytes = (double)conv->sizes.weight * (double)(plan->real_size + cldeform__dtype_size(problem->dtype)),
     };
     return cldeform__call_launch(call, &launch);
 }
 
-static cldeform_status enqueue_zeros(const cldeform_conv2d *conv, cldeform__call *call, cl_mem zeros)
+cldeform_status cldeform__fused_clear(const cldeform_conv2d *conv, cldeform__call *call, cl_mem zeros)
 {
     const fused_plan *plan = conv->plan;
-    const cl_ulong words = (cl_ulong)plan->forward.shape.pitch * plan->real_size / sizeof(cl_int);
+    const cl_ulong words = (cl_ulong)plan->pitch * plan->real_size / sizeof(cl_int);
     const cldeform__argument arguments[] = {ARGUMENT(zeros), ARGUMENT(words)};
     const cldeform__launch launch = {
         .step = "clear",
@@ -58,8 +64,8 @@ static cldeform_status enqueue_zeros(const cldeform_conv2d *conv, cldeform__call
 }
 
 /* The images' input with channels side by side. */
-static cldeform_status enqueue_input(const cldeform_conv2d *conv, cldeform__call *call, int64_t n_images,
-                                     const cldeform__operand *input, cl_mem packed)
+cldeform_status cldeform__fused_pack_input(const cldeform_conv2d *conv, cldeform__call *call, int64_t n_images,
+                                           const cldeform__operand *input, cl_mem packed)
 {
     const fused_plan *plan = conv->plan;
     const cldeform_conv2d_problem *problem = &conv->problem;
@@ -67,7 +73,7 @@ static cldeform_status enqueue_input(const cldeform_conv2d *conv, cldeform__call
     const cl_ulong2 place = cldeform__place_of(input);
     const cl_ulong pixels = (cl_ulong)(problem->in_h * problem->in_w), images = (cl_ulong)n_images;
     const cl_ulong pixel_stride = nhwc ? (cl_ulong)problem->in_channels : 1, channel_stride = nhwc ? 1 : pixels;
-    const cl_int channels = (cl_int)problem->in_channels, cells = 1, pitch = plan->forward.shape.pitch;
+    const cl_int channels = (cl_int)problem->in_channels, cells = 1, pitch = (cl_int)plan->pitch;
     const cldeform__argument arguments[] = {
         ARGUMENT(input->buffer), ARGUMENT(place), ARGUMENT(pixel_stride), ARGUMENT(channel_stride), ARGUMENT(pixels),
         ARGUMENT(channels),      ARGUMENT(cells), ARGUMENT(images),       ARGUMENT(packed),         ARGUMENT(pitch)};
@@ -76,8 +82,8 @@ static cldeform_status enqueue_input(const cldeform_conv2d *conv, cldeform__call
         .kernel = plan->transpose,
         .arguments = arguments,
         .n_arguments = 10,
-        .items = {(size_t)cldeform__divide_up((int64_t)pixels, TURN), groups_of(cldeform__divide_up(channels, TURN)),
-                  groups_of(n_images)},
+        .items = {(size_t)cldeform__divide_up((int64_t)pixels, FUSED_TURN),
+                  cldeform__fused_groups(cldeform__divide_up(channels, FUSED_TURN)), cldeform__fused_groups(n_images)},
         .group = 1,
         .bytes = (double)n_images * (double)conv->sizes.input *
                  (double)(plan->real_size + cldeform__dtype_size(problem->dtype)),
@@ -94,7 +100,6 @@ static cldeform_status enqueue_fused(const cldeform_conv2d *conv, cldeform__call
     const fused_form *form = &plan->forward;
     const cl_ulong2 input_place = cldeform__place_of(input), output_place = cldeform__place_of(&operands->output);
     const cl_ulong first_weight = weight_start, first_bias = operands->bias.start;
-    const size_t local[] = {form->columns, form->sums, form->placed, form->reals};
     const double products =
         2 * (double)images * (double)conv->sizes.output * (double)conv->sizes.weight / (double)problem->out_channels;
     cldeform__argument_list list = {.n = 0};
@@ -111,15 +116,14 @@ static cldeform_status enqueue_fused(const cldeform_conv2d *conv, cldeform__call
     ADD_ARGUMENT(&list, first_bias);
     ADD_ARGUMENT(&list, operands->output.buffer);
     ADD_ARGUMENT(&list, output_place);
-    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++)
-        list.arguments[list.n++] = (cldeform__argument){local[i], NULL};
+    cldeform__fused_add_local(&list, form);
     const cldeform__launch launch = {
         .step = "fused",
         .kernel = form->kernel,
         .arguments = list.arguments,
         .n_arguments = list.n,
         .items = {(size_t)cldeform__divide_up(conv->sizes.out_plane, form->shape.panel),
-                  groups_of((int64_t)form->blocks), (size_t)images},
+                  cldeform__fused_groups((int64_t)form->blocks), (size_t)images},
         .group = 1,
         .flop = products,
         .bytes = (double)images *
@@ -151,30 +155,22 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
         weight = parts[FUSED_WEIGHT];
         TRY(enqueue_pack(conv, call, &operands->weight, weight, 0));
     }
-    TRY(enqueue_zeros(conv, call, parts[FUSED_ZEROS]));
+    TRY(cldeform__fused_clear(conv, call, parts[FUSED_ZEROS]));
     for (int64_t image = 0; image < batch; image += images) {
         const cldeform__conv2d_operands chunk = cldeform__operands_from(operands, image);
         const int64_t n = cldeform__at_most(images, batch - image);
         cldeform__operand input = chunk.input;
         if (plan->packs_input) {
-            TRY(enqueue_input(conv, call, n, &chunk.input, parts[FUSED_INPUT]));
-            input = (cldeform__operand){.buffer = parts[FUSED_INPUT],
-                                        .stride = (size_t)(conv->problem.in_h * conv->problem.in_w) *
-                                                  (size_t)plan->forward.shape.pitch};
+            TRY(cldeform__fused_pack_input(conv, call, n, &chunk.input, parts[FUSED_INPUT]));
+            input =
+                (cldeform__operand){.buffer = parts[FUSED_INPUT],
+                                    .stride = (size_t)(conv->problem.in_h * conv->problem.in_w) * (size_t)plan->pitch};
         }
         TRY(enqueue_fused(conv, call, n, &chunk, &input, weight, operands->packed_weight.start / plan->real_size,
                           parts[FUSED_ZEROS]));
     }
 done:
     return status;
-}
-
-static cldeform_status backward(const cldeform_conv2d *conv, cldeform__call *call, int64_t batch,
-                                const cldeform__conv2d_operands *operands, const cldeform__conv2d_gradients *gradients,
-                                cldeform__workspace *workspace)
-{
-    (void)conv, (void)call, (void)batch, (void)operands, (void)gradients, (void)workspace;
-    return cldeform__fail(CLDEFORM_UNSUPPORTED, "fused has no gradients");
 }
 
 static void packed_weight(const cldeform_conv2d *conv, size_t *bytes, uint64_t *format)
@@ -186,7 +182,7 @@ static void packed_weight(const cldeform_conv2d *conv, size_t *bytes, uint64_t *
                               problem->in_channels,     conv->sizes.taps,
                               problem->groups};
     *bytes = 0;
-    cldeform__fused_weight_bytes(conv, plan, &plan->forward, bytes);
+    cldeform__fused_weight_bytes(conv, plan, &plan->forward, false, bytes);
     *format = cldeform__hash(7, layout, sizeof layout);
 }
 
@@ -207,14 +203,18 @@ static bool is_deterministic(const cldeform_conv2d *conv, cldeform_passes passes
 static void describe(const cldeform_conv2d *conv, cldeform__text *text)
 {
     const fused_plan *plan = conv->plan;
-    const fused_form *form = &plan->forward;
-    cldeform__text_add(text,
-                       ",\"packs_input\":%s,\"packs_weight\":true,\"tile\":\"%d pixels x %d vectors of %d\","
-                       "\"panel_pixels\":%d,\"panel_taps\":%d,\"panel_channels\":%d,\"panel_groups\":%d,"
-                       "\"local_bytes\":%zu,\"kernel_options\":\"%s\"",
-                       plan->packs_input ? "true" : "false", form->rows, form->vectors, form->lanes, form->shape.panel,
-                       form->shape.block_taps, form->shape.block_channels, form->shape.block_groups,
-                       form->columns + form->sums + form->placed + form->reals, plan->options);
+    const fused_form *forms[] = {&plan->forward, &plan->grad, &plan->grad_weight};
+    static const char *const names[] = {"forward", "grad", "grad_weight"};
+    cldeform__text_add(text, ",\"packs_input\":%s,\"kernel_options\":\"%s\"", plan->packs_input ? "true" : "false",
+                       plan->options);
+    for (int i = 0; i < 3; i++)
+        if (forms[i]->kernel)
+            cldeform__text_add(text,
+                               ",\"%s\":{\"tile\":\"%dx%dx%d\",\"panel\":%d,\"taps\":%d,\"channels\":%d,"
+                               "\"groups\":%d,\"local_bytes\":%zu}",
+                               names[i], forms[i]->rows, forms[i]->vectors, forms[i]->lanes, forms[i]->shape.panel,
+                               forms[i]->shape.block_taps, forms[i]->shape.block_channels, forms[i]->shape.block_groups,
+                               cldeform__fused_local_bytes(forms[i]));
 }
 
 const cldeform__conv2d_algorithm cldeform__conv2d_fused = {
@@ -226,7 +226,7 @@ const cldeform__conv2d_algorithm cldeform__conv2d_fused = {
     .workspace = cldeform__fused_workspace,
     .is_deterministic = is_deterministic,
     .forward = forward,
-    .backward = backward,
+    .backward = cldeform__fused_backward,
     .packed_weight = packed_weight,
     .pack_weight = pack_weight,
     .describe = describe,

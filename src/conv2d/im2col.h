@@ -7,6 +7,7 @@
 #include "../gemm.h"
 #include "col2im.h"
 #include "conv2d.h"
+#include "parameters.h"
 
 /* Parts of the workspace, forward. */
 enum { PACKED, COLUMNS, RESULT, SCRATCH, FORWARD_PARTS };
@@ -21,18 +22,16 @@ enum {
     BACK_PRODUCT,     /* of a run of pixels, for the gradient of the weight; packed, as its sum */
     BACK_GRAD_WEIGHT, /* the sum, and what rounding has taken off it */
     BACK_GRAD_WEIGHT_REST,
-    BACK_BIAS_SUMS, /* of parts of images, then in all */
-    BACK_BIAS,
-    BACK_BIAS_REST,
-    BACK_SCRATCH,
+    BACK_BIAS_SUMS, /* PARAMETER_PARTS of parameters.h */
+    BACK_SCRATCH = BACK_BIAS_SUMS + PARAMETER_PARTS,
     BACKWARD_PARTS
 };
 
 typedef struct im2col_backward {
     cldeform__steps steps;
     cldeform__col2im col2im;
-    cldeform__kernel *pack_input, *load_grad_output, *sum_grad_output, *add_sums, *add_product, *store_grad_weight,
-        *store_grad_bias;
+    cldeform__parameter_steps parameters;
+    cldeform__kernel *pack_input, *load_grad_output, *add_product;
     size_t scratch;
 } im2col_backward;
 

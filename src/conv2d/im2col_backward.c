@@ -24,14 +24,11 @@ cldeform_status cldeform__im2col_prepare_backward(const cldeform_conv2d *conv, i
     TRY(cldeform__steps_prepare(conv, &form, &back->steps));
     if (passes & CLDEFORM_GRAD_INPUT)
         TRY(cldeform__col2im_prepare(conv, &form, &back->col2im));
+    TRY(cldeform__parameters_prepare(conv, &back->parameters));
     TRY(cldeform__transfer_program(conv, &program));
     TRY(cldeform__program_require(program, "conv2d_pack_input", &back->pack_input));
     TRY(cldeform__program_require(program, "conv2d_load_grad_output", &back->load_grad_output));
-    TRY(cldeform__program_require(program, "conv2d_sum_grad_output", &back->sum_grad_output));
-    TRY(cldeform__program_require(program, "conv2d_add_sums", &back->add_sums));
     TRY(cldeform__program_require(program, "conv2d_add_product", &back->add_product));
-    TRY(cldeform__program_require(program, "conv2d_store_grad_weight", &back->store_grad_weight));
-    TRY(cldeform__program_require(program, "conv2d_store_grad_bias", &back->store_grad_bias));
 done:
     return status;
 }
@@ -84,11 +81,6 @@ done:
     return status;
 }
 
-static int64_t bias_parts(const cldeform_conv2d *conv)
-{
-    return cldeform__divide_up(conv->sizes.out_plane, TRANSFER_PART);
-}
-
 static bool packs_input(const cldeform_conv2d *conv)
 {
     return conv->problem.layout == CLDEFORM_NCHW;
@@ -99,16 +91,15 @@ bool cldeform__im2col_size_backward(const cldeform_conv2d *conv, const im2col_pl
 {
     const int64_t outputs = conv->problem.out_channels;
     const int64_t columns[] = {images, plan->rows, plan->slab_pixels}, loaded[] = {images, outputs, plan->slab_pixels};
-    const int64_t sums[] = {images, outputs, bias_parts(conv)};
     const size_t data_size = cldeform__dtype_size(conv->problem.dtype);
-    int64_t n_columns, n_loaded, n_sums, n_input;
+    int64_t n_columns, n_loaded, n_input;
     for (int i = 0; i < BACKWARD_PARTS; i++)
         parts[i] = 0;
     if ((passes & CLDEFORM_GRAD_INPUT) &&
         !cldeform__col2im_sizes(conv, &plan->backward.col2im, images, plan->slab_pixels, parts))
         return false;
     if (!cldeform__product(columns, 3, &n_columns) || !cldeform__product(loaded, 3, &n_loaded) ||
-        !cldeform__product(sums, 3, &n_sums) || !cldeform__multiply(images, conv->sizes.input, &n_input))
+        !cldeform__multiply(images, conv->sizes.input, &n_input))
         return false;
     if ((passes & from_grad_columns) && !cldeform__bytes(conv->sizes.weight, plan->real_size, &parts[BACK_WEIGHT]))
         return false;
@@ -120,10 +111,8 @@ bool cldeform__im2col_size_backward(const cldeform_conv2d *conv, const im2col_pl
     if ((passes & CLDEFORM_GRAD_WEIGHT) && !cldeform__bytes(conv->sizes.weight, plan->real_size, &parts[BACK_PRODUCT]))
         return false;
     parts[BACK_GRAD_WEIGHT] = parts[BACK_GRAD_WEIGHT_REST] = parts[BACK_PRODUCT];
-    if ((passes & CLDEFORM_GRAD_BIAS) && (!cldeform__bytes(n_sums, plan->real_size, &parts[BACK_BIAS_SUMS]) ||
-                                          !cldeform__bytes(outputs, plan->real_size, &parts[BACK_BIAS])))
+    if ((passes & CLDEFORM_GRAD_BIAS) && !cldeform__bias_sizes(conv, images, &parts[BACK_BIAS_SUMS]))
         return false;
-    parts[BACK_BIAS_REST] = parts[BACK_BIAS];
     parts[BACK_SCRATCH] = passes & from_both ? plan->backward.scratch : 0;
     return true;
 }
@@ -178,73 +167,6 @@ static cldeform_status enqueue_load(const cldeform_conv2d *conv, cldeform__call 
         .group = group_of(call),
         .bytes = (double)slab->images * (double)slab->pixels * (double)conv->problem.out_channels *
                  (double)(plan->real_size + cldeform__dtype_size(conv->problem.dtype)),
-    };
-    return cldeform__call_launch(call, &launch);
-}
-
-static cldeform_status enqueue_bias(const cldeform_conv2d *conv, cldeform__call *call, int64_t images, bool first,
-                                    const cldeform__operand *grad_output, const cl_mem parts[BACKWARD_PARTS])
-{
-    cldeform_status status;
-    const im2col_plan *plan = conv->plan;
-    const cl_ulong2 place = cldeform__place_of(grad_output);
-    const size_t outputs = (size_t)conv->problem.out_channels;
-    const cl_int n_parts = (cl_int)(images * bias_parts(conv)), is_first = first;
-    const double elements = (double)images * (double)conv->sizes.output;
-    const cldeform__argument sum[] = {ARGUMENT(plan->backward.steps.geometry), ARGUMENT(grad_output->buffer),
-                                      ARGUMENT(place), ARGUMENT(parts[BACK_BIAS_SUMS])};
-    const cldeform__argument add[] = {ARGUMENT(plan->backward.steps.geometry),
-                                      ARGUMENT(parts[BACK_BIAS_SUMS]),
-                                      ARGUMENT(n_parts),
-                                      ARGUMENT(parts[BACK_BIAS]),
-                                      ARGUMENT(parts[BACK_BIAS_REST]),
-                                      ARGUMENT(is_first)};
-    const cldeform__launch launches[] = {
-        {.step = "sum_grad_output",
-         .kernel = plan->backward.sum_grad_output,
-         .arguments = sum,
-         .n_arguments = 4,
-         .items = {outputs, (size_t)cldeform__at_most(bias_parts(conv), CLDEFORM__MOST_GROUPS), (size_t)images},
-         .group = group_of(call),
-         .flop = elements,
-         .bytes = elements * (double)cldeform__dtype_size(conv->problem.dtype)},
-        {.step = "add_sums",
-         .kernel = plan->backward.add_sums,
-         .arguments = add,
-         .n_arguments = 6,
-         .items = {outputs, 1, 1},
-         .group = group_of(call),
-         .flop = (double)n_parts * (double)outputs,
-         .bytes = (double)n_parts * (double)outputs * (double)plan->real_size},
-    };
-    TRY(cldeform__call_launch(call, &launches[0]));
-    TRY(cldeform__call_launch(call, &launches[1]));
-done:
-    return status;
-}
-
-/* grad_weight or grad_bias from its sum; sum NULL: zeros. */
-static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call *call, const char *step,
-                                     cldeform__kernel *kernel, int64_t elements, cl_mem sum, cl_mem rest,
-                                     const cldeform__operand *gradient, bool accumulates)
-{
-    const im2col_plan *plan = conv->plan;
-    const cl_ulong first = gradient->start;
-    const cl_int accumulate = accumulates;
-    const cldeform__argument arguments[] = {ARGUMENT(plan->backward.steps.geometry),
-                                            ARGUMENT(sum),
-                                            ARGUMENT(rest),
-                                            ARGUMENT(gradient->buffer),
-                                            ARGUMENT(first),
-                                            ARGUMENT(accumulate)};
-    const cldeform__launch launch = {
-        .step = step,
-        .kernel = kernel,
-        .arguments = arguments,
-        .n_arguments = 6,
-        .items = {(size_t)elements, 1, 1},
-        .group = group_of(call),
-        .bytes = (double)elements * (double)(plan->real_size + cldeform__dtype_size(conv->problem.weight_grad_dtype)),
     };
     return cldeform__call_launch(call, &launch);
 }
@@ -397,7 +319,8 @@ static cldeform_status run_chunk(const cldeform_conv2d *conv, cldeform__call *ca
     if (wanted & CLDEFORM_GRAD_INPUT)
         TRY(cldeform__enqueue_store_grad_input(conv, &plan->backward.col2im, call, images, gradients, parts));
     if (wanted & CLDEFORM_GRAD_BIAS)
-        TRY(enqueue_bias(conv, call, images, first, &gradients->grad_output, parts));
+        TRY(cldeform__enqueue_bias(conv, &plan->backward.parameters, call, images, first, &gradients->grad_output,
+                                   &parts[BACK_BIAS_SUMS]));
 done:
     return status;
 }
@@ -432,14 +355,9 @@ cldeform_status cldeform__im2col_backward(const cldeform_conv2d *conv, cldeform_
                           parts, &on, direct));
         }
     }
-    if (wanted & CLDEFORM_GRAD_WEIGHT)
-        TRY(enqueue_store(conv, call, "store_grad_weight", plan->backward.store_grad_weight, conv->sizes.weight,
-                          parts[BACK_GRAD_WEIGHT], parts[BACK_GRAD_WEIGHT_REST], &gradients->grad_weight,
-                          (gradients->accumulate & CLDEFORM_GRAD_WEIGHT) != 0));
-    if (wanted & CLDEFORM_GRAD_BIAS)
-        TRY(enqueue_store(conv, call, "store_grad_bias", plan->backward.store_grad_bias, conv->problem.out_channels,
-                          parts[BACK_BIAS], parts[BACK_BIAS_REST], &gradients->grad_bias,
-                          (gradients->accumulate & CLDEFORM_GRAD_BIAS) != 0));
+    TRY(cldeform__enqueue_parameters(conv, &plan->backward.parameters, call, gradients, parts[BACK_GRAD_WEIGHT],
+                                     parts[BACK_GRAD_WEIGHT_REST], conv->problem.out_channels / conv->problem.groups,
+                                     &parts[BACK_BIAS_SUMS]));
 done:
     return status;
 }
