@@ -25,7 +25,7 @@ static void multiply(__local const REAL *columns, int columns_pitch, int columns
 {
     LANEV tile[ROWS][VECTORS];
     FOR_TILE(i, v)
-    tile[i][v] = first ? (LANEV)0 : LOAD_LANEV(sums, i * sums_pitch + v * LANES);
+    tile[i][v] = (LANEV)0;
     for (int tap = 0; tap < taps; tap++) {
         __local const REAL *const row = columns + tap * columns_tap;
         __global const REAL *const factors = weight + tap * weight_tap;
@@ -41,8 +41,10 @@ static void multiply(__local const REAL *columns, int columns_pitch, int columns
             }
         }
     }
+    /* blocks add up on their own first: what rounding takes off long sums stays small */
     FOR_TILE(i, v)
-    STORE_LANEV(sums, i * sums_pitch + v * LANES, tile[i][v]);
+    STORE_LANEV(sums, i * sums_pitch + v * LANES,
+                first ? tile[i][v] : LOAD_LANEV(sums, i * sums_pitch + v * LANES) + tile[i][v]);
 }
 
 /* Work-item (panel, block of groups and outputs, image); further blocks as the launch is wide. weight is packed:

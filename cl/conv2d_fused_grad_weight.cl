@@ -37,19 +37,24 @@ static void multiply(__local const REAL *columns, __global const REAL *grad_outp
     FOR_TILE(i, v)
     if (i < rows) {
         const int at = i * pitch + v * LANES;
-        long_sum total = {tile[i][v], (LANEV)0};
-        if (!first) {
-            const long_sum before = {LOAD_LANEV(sum, at), LOAD_LANEV(rest, at)};
-            total = add(before, tile[i][v]);
+        if (!rest) {
+            STORE_LANEV(sum, at, first ? tile[i][v] : LOAD_LANEV(sum, at) + tile[i][v]);
+        } else {
+            long_sum total = {tile[i][v], (LANEV)0};
+            if (!first) {
+                const long_sum before = {LOAD_LANEV(sum, at), LOAD_LANEV(rest, at)};
+                total = add(before, tile[i][v]);
+            }
+            STORE_LANEV(sum, at, total.sum);
+            STORE_LANEV(rest, at, total.rest);
         }
-        STORE_LANEV(sum, at, total.sum);
-        STORE_LANEV(rest, at, total.rest);
     }
 }
 
 /* Work-item (tap, block of channels), of one image. grad_output as in conv2d_fused_grad.cl. sum and rest (groups, taps,
- * in_channels/groups, out_blocks*LANES). is_first: they hold nothing yet. local memory: samples in blocks of VECTOR
- * channels, (blocks, panel, VECTOR), and room for a tile behind them; tables. */
+ * in_channels/groups, out_blocks*LANES); rest null: what rounding takes off is small enough. is_first: they hold
+ * nothing yet. local memory: samples in blocks of VECTOR channels, (blocks, panel, VECTOR), and room for a tile behind
+ * them; tables. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 conv2d_fused_grad_weight(const conv2d_geometry geometry, const conv2d_fused_shape shape, __global const REAL *input,
                          const PLACE input_place, __global const REAL *zeros,
@@ -104,7 +109,7 @@ conv2d_fused_grad_weight(const conv2d_geometry geometry, const conv2d_fused_shap
                         multiply(run + ((c - begin) / VECTOR * shape.panel) * VECTOR + lane,
                                  grad_output +
                                      (((size_t)group * shape.out_blocks + out) * shape.out_pitch + first) * LANES,
-                                 block, count, sum + at, rest + at, pitch, rows, is_first && first == 0);
+                                 block, count, sum + at, rest ? rest + at : 0, pitch, rows, is_first && first == 0);
                         c += rows;
                     }
                 start = stop;

@@ -133,24 +133,36 @@ __kernel void conv2d_add_product(const ulong n, __global const REAL *product, __
 }
 
 /* grad_weight (out_channels, in_channels/groups, taps) = or += sum + rest (groups, taps, in_channels/groups,
- * out_channels/groups), `pitch` elements from a channel to the next. sum null: zeros. Work-item element of grad_weight.
- */
+ * out_channels/groups), `pitch` elements from a channel to the next. sum null: zeros; rest null: there is none.
+ * Work-item (BLOCK taps of channels, BLOCK outputs, group), further ones as the launch is wide: a square that both
+ * sides hold in whole lines. */
 __kernel void conv2d_store_grad_weight(const conv2d_geometry geometry, __global const REAL *sum,
                                        __global const REAL *rest, __global WGRAD *grad_weight,
                                        const ulong first_element, const int accumulate, const int pitch)
 {
     const int taps = geometry.kernel_h * geometry.kernel_w;
-    const int group_channels = geometry.in_channels / geometry.groups;
+    const int group_channels = geometry.in_channels / geometry.groups, depth = group_channels * taps;
     const int group_outputs = geometry.out_channels / geometry.groups;
-    const size_t element = get_global_id(0);
-    if (element >= (size_t)geometry.out_channels * group_channels * taps)
+    const int first = (int)get_global_id(0) * BLOCK;
+    if (get_global_id(0) * BLOCK >= (size_t)depth)
         return;
-    const int tap = (int)(element % taps), channel = (int)(element / taps % group_channels);
-    const int output = (int)(element / taps / group_channels % group_outputs);
-    const int group = (int)(element / taps / group_channels / group_outputs);
-    const size_t from = (((size_t)group * taps + tap) * group_channels + channel) * pitch + output;
-    grad_weight += first_element;
-    store_parameter_gradient(grad_weight, element, sum ? sum[from] + rest[from] : 0, accumulate);
+    const int n = min(BLOCK, depth - first);
+    for (int group = (int)get_global_id(2); group < geometry.groups; group += (int)get_global_size(2))
+        for (int o = (int)get_global_id(1) * BLOCK; o < group_outputs; o += (int)get_global_size(1) * BLOCK) {
+            const int outputs = min(BLOCK, group_outputs - o);
+            REAL values[BLOCK][BLOCK];
+            for (int k = 0; k < n; k++) {
+                const int channel = (first + k) / taps, tap = (first + k) % taps;
+                const size_t from = (((size_t)group * taps + tap) * group_channels + channel) * pitch + o;
+                for (int i = 0; i < outputs; i++)
+                    values[k][i] = sum ? rest ? sum[from + i] + rest[from + i] : sum[from + i] : 0;
+            }
+            for (int i = 0; i < outputs; i++) {
+                const size_t to = ((size_t)group * group_outputs + o + i) * depth + first;
+                for (int k = 0; k < n; k++)
+                    store_parameter_gradient(grad_weight + first_element, to + k, values[k][i], accumulate);
+            }
+        }
 }
 
 #define PART 256 /* pixels of a part */

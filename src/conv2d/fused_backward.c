@@ -34,6 +34,13 @@ static bool packed_elements(const cldeform_conv2d *conv, const fused_plan *plan,
     return cldeform__product(sizes, 4, elements);
 }
 
+/* Whether so many runs of pixels are added up that what rounding takes off is looked after. */
+static bool keeps_rest(const cldeform_conv2d *conv, const fused_plan *plan)
+{
+    const int64_t runs = cldeform__divide_up(conv->sizes.out_plane, plan->grad_weight.shape.panel);
+    return runs > 16 || conv->problem.batch > 16 / runs;
+}
+
 bool cldeform__fused_size_backward(const cldeform_conv2d *conv, const fused_plan *plan, cldeform_passes passes,
                                    size_t parts[FUSED_BACKWARD_PARTS])
 {
@@ -58,7 +65,7 @@ bool cldeform__fused_size_backward(const cldeform_conv2d *conv, const fused_plan
         return false;
     if ((passes & CLDEFORM_GRAD_WEIGHT) && !cldeform__bytes(n_sum, size, &parts[FUSED_BACK_SUM]))
         return false;
-    parts[FUSED_BACK_REST] = parts[FUSED_BACK_SUM];
+    parts[FUSED_BACK_REST] = keeps_rest(conv, plan) ? parts[FUSED_BACK_SUM] : 0;
     return !(passes & CLDEFORM_GRAD_BIAS) || cldeform__bias_sizes(conv, 1, &parts[FUSED_BACK_BIAS]);
 }
 

@@ -77,25 +77,51 @@ done:
     return status;
 }
 
-/* grad_weight or grad_bias from its sum; sum NULL: zeros. weight_pitch: 0 for the bias. */
-static cldeform_status enqueue_store(const cldeform_conv2d *conv, const cldeform__parameter_steps *steps,
-                                     cldeform__call *call, const char *step, cldeform__kernel *kernel, int64_t elements,
-                                     cl_mem sum, cl_mem rest, const cldeform__operand *gradient, bool accumulates,
-                                     int64_t weight_pitch)
+static cldeform_status enqueue_store_bias(const cldeform_conv2d *conv, const cldeform__parameter_steps *steps,
+                                          cldeform__call *call, const cl_mem parts[PARAMETER_PARTS],
+                                          const cldeform__operand *gradient, bool accumulates)
 {
     const cl_ulong first = gradient->start;
-    const cl_int accumulate = accumulates, pitch = (cl_int)weight_pitch;
+    const cl_int accumulate = accumulates;
+    const double outputs = (double)conv->problem.out_channels;
+    const cldeform__argument arguments[] = {
+        ARGUMENT(steps->geometry),  ARGUMENT(parts[BIAS_SUM]), ARGUMENT(parts[BIAS_REST]),
+        ARGUMENT(gradient->buffer), ARGUMENT(first),           ARGUMENT(accumulate)};
+    const cldeform__launch launch = {
+        .step = "store_grad_bias",
+        .kernel = steps->store_grad_bias,
+        .arguments = arguments,
+        .n_arguments = 6,
+        .items = {(size_t)conv->problem.out_channels, 1, 1},
+        .group = group_of(call),
+        .bytes = outputs * (double)(steps->real_size + cldeform__dtype_size(conv->problem.weight_grad_dtype)),
+    };
+    return cldeform__call_launch(call, &launch);
+}
+
+static cldeform_status enqueue_store_weight(const cldeform_conv2d *conv, const cldeform__parameter_steps *steps,
+                                            cldeform__call *call, cl_mem sum, cl_mem rest, int64_t sum_pitch,
+                                            const cldeform__operand *gradient, bool accumulates)
+{
+    const cldeform_conv2d_problem *problem = &conv->problem;
+    const cl_ulong first = gradient->start;
+    const cl_int accumulate = accumulates, pitch = (cl_int)sum_pitch;
+    const int64_t depth = problem->in_channels / problem->groups * conv->sizes.taps;
+    const int64_t blocks = cldeform__divide_up(problem->out_channels / problem->groups, TRANSFER_BLOCK);
     const cldeform__argument arguments[] = {
         ARGUMENT(steps->geometry), ARGUMENT(sum),        ARGUMENT(rest), ARGUMENT(gradient->buffer),
         ARGUMENT(first),           ARGUMENT(accumulate), ARGUMENT(pitch)};
     const cldeform__launch launch = {
-        .step = step,
-        .kernel = kernel,
+        .step = "store_grad_weight",
+        .kernel = steps->store_grad_weight,
         .arguments = arguments,
-        .n_arguments = weight_pitch ? 7 : 6,
-        .items = {(size_t)elements, 1, 1},
-        .group = group_of(call),
-        .bytes = (double)elements * (double)(steps->real_size + cldeform__dtype_size(conv->problem.weight_grad_dtype)),
+        .n_arguments = 7,
+        .items = {(size_t)cldeform__divide_up(depth, TRANSFER_BLOCK),
+                  (size_t)cldeform__at_most(blocks, CLDEFORM__MOST_GROUPS),
+                  (size_t)cldeform__at_most(problem->groups, CLDEFORM__MOST_GROUPS)},
+        .group = 1,
+        .bytes =
+            (double)conv->sizes.weight * (double)(steps->real_size + cldeform__dtype_size(problem->weight_grad_dtype)),
     };
     return cldeform__call_launch(call, &launch);
 }
@@ -107,13 +133,11 @@ cldeform_status cldeform__enqueue_parameters(const cldeform_conv2d *conv, const 
 {
     cldeform_status status = CLDEFORM_OK;
     if (gradients->wanted & CLDEFORM_GRAD_WEIGHT)
-        TRY(enqueue_store(conv, steps, call, "store_grad_weight", steps->store_grad_weight, conv->sizes.weight,
-                          weight_sum, weight_rest, &gradients->grad_weight,
-                          (gradients->accumulate & CLDEFORM_GRAD_WEIGHT) != 0, weight_pitch));
+        TRY(enqueue_store_weight(conv, steps, call, weight_sum, weight_rest, weight_pitch, &gradients->grad_weight,
+                                 (gradients->accumulate & CLDEFORM_GRAD_WEIGHT) != 0));
     if (gradients->wanted & CLDEFORM_GRAD_BIAS)
-        TRY(enqueue_store(conv, steps, call, "store_grad_bias", steps->store_grad_bias, conv->problem.out_channels,
-                          parts[BIAS_SUM], parts[BIAS_REST], &gradients->grad_bias,
-                          (gradients->accumulate & CLDEFORM_GRAD_BIAS) != 0, 0));
+        TRY(enqueue_store_bias(conv, steps, call, parts, &gradients->grad_bias,
+                               (gradients->accumulate & CLDEFORM_GRAD_BIAS) != 0));
 done:
     return status;
 }

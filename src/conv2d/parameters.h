@@ -25,7 +25,8 @@ cldeform_status cldeform__enqueue_bias(const cldeform_conv2d *conv, const cldefo
                                        cldeform__call *call, int64_t images, bool first,
                                        const cldeform__operand *grad_output, const cl_mem parts[PARAMETER_PARTS]);
 
-/* grad_weight and grad_bias, those that are wanted, = or += their sums; zeros where these are NULL. The weight's are
+/* grad_weight and grad_bias, those that are wanted, = or += their sums; zeros where these are NULL, and nothing
+ * taken off where only the rest is. The weight's are
  * (groups, taps, in_channels/groups, out_channels/groups) with `pitch` elements from a channel to the next. */
 cldeform_status cldeform__enqueue_parameters(const cldeform_conv2d *conv, const cldeform__parameter_steps *steps,
                                              cldeform__call *call, const cldeform__conv2d_gradients *gradients,
