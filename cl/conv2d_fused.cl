@@ -47,6 +47,31 @@ static void multiply(__local const REAL *columns, int columns_pitch, int columns
                 first ? tile[i][v] : LOAD_LANEV(sums, i * sums_pitch + v * LANES) + tile[i][v]);
 }
 
+#define TURN 8 /* pixels and outputs that are turned at once */
+
+/* output (outputs, pixels) = sums (pixels, outputs) + bias. */
+static void store_square(__local const REAL *sums, int pitch, __global const DATA *bias, size_t first_bias,
+                         __global DATA *output, INDEX plane, int outputs, int pixels)
+{
+    REAL values[TURN][TURN];
+    if (outputs == TURN && pixels == TURN) {
+        for (int p = 0; p < TURN; p++)
+            for (int i = 0; i < TURN; i++)
+                values[i][p] = sums[p * pitch + i];
+        for (int i = 0; i < TURN; i++) {
+            const REAL base = bias ? LOAD_DATA(bias, first_bias + i) : 0;
+            for (int p = 0; p < TURN; p++)
+                STORE_DATA(output, i * plane + p, values[i][p] + base);
+        }
+    } else {
+        for (int i = 0; i < outputs; i++) {
+            const REAL base = bias ? LOAD_DATA(bias, first_bias + i) : 0;
+            for (int p = 0; p < pixels; p++)
+                STORE_DATA(output, i * plane + p, sums[p * pitch + i] + base);
+        }
+    }
+}
+
 /* Work-item (panel, block of groups and outputs, image); further blocks as the launch is wide. weight is packed:
  * (groups, tiles of outputs, taps, in_channels/groups, TILE). bias may be null. local memory: the panel's columns, tap
  * by tap; its sums; its tables. */
@@ -72,7 +97,8 @@ conv2d_fused(const conv2d_geometry geometry, const conv2d_fused_shape shape, __g
     const int blocks = (geometry.groups + shape.block_groups - 1) / shape.block_groups * output_blocks;
     const int tap_pitch = shape.panel * shape.columns_pitch;
     const panel_tables tables = set_tables(placed, reals, shape.span);
-    panel_input from = {input + PLACE_OF_IMAGE(input_place, image), zeros, shape.pitch};
+    const panel_input from = {input + PLACE_OF_IMAGE(input_place, image), zeros, shape.pitch,
+                              geometry.in_h * geometry.in_w};
 #if KIND != 2
     offset += PLACE_OF_IMAGE(offset_place, image);
 #endif
@@ -94,16 +120,19 @@ conv2d_fused(const conv2d_geometry geometry, const conv2d_fused_shape shape, __g
             const int last_channel = min(end_channel, channel + shape.block_channels);
             for (int tap = 0; tap < taps; tap += shape.block_taps) {
                 const int block_taps = min(shape.block_taps, taps - tap);
-                for (int t = 0; t < block_taps; t++)
-                    for (int c = channel; c < last_channel;) {
-                        const int offset_group = c / offset_channels;
-                        const int end = min(last_channel, (offset_group + 1) * offset_channels);
-                        find_samples(geometry, tables, WHERE_PASSED offset_group, tap + t, shape.span, first, count);
-                        for (int p = 0; p < rows; p++)
-                            take_sample(from, tables, shape.span, p, c, end,
+                for (int c = channel; c < last_channel;) {
+                    const int offset_group = c / offset_channels;
+                    const int end = min(last_channel, (offset_group + 1) * offset_channels);
+                    for (int t = 0; t < block_taps; t++)
+                        find_samples(geometry, from, tables_of(tables, t, shape.span), WHERE_PASSED offset_group,
+                                     tap + t, shape.span, first, count);
+                    /* all taps of a pixel: they share corners */
+                    for (int p = 0; p < rows; p++)
+                        for (int t = 0; t < block_taps; t++)
+                            take_sample(from, tables_of(tables, t, shape.span), shape.span, p, c, end,
                                         columns + t * tap_pitch + p * shape.columns_pitch + (c - channel), VECTOR);
-                        c = end;
-                    }
+                    c = end;
+                }
                 for (int group = first_group; group < end_group; group++) {
                     const int c = max(channel, group * group_channels);
                     const int depth = min(last_channel, (group + 1) * group_channels) - c;
@@ -126,17 +155,18 @@ conv2d_fused(const conv2d_geometry geometry, const conv2d_fused_shape shape, __g
                 __local const REAL *const result =
                     sums + ((group - first_group) * shape.block_tiles + tile - first_tile) * TILE;
                 const int n = min(TILE, group_outputs - tile * TILE), o = group * group_outputs + tile * TILE;
-                for (int i = 0; i < n; i++) {
-                    const REAL base = bias ? LOAD_DATA(bias, first_bias + o + i) : 0;
 #if NHWC
-                    for (int p = 0; p < count; p++)
+                for (int p = 0; p < count; p++)
+                    for (int i = 0; i < n; i++)
                         STORE_DATA(output, (INDEX)(first + p) * geometry.out_channels + o + i,
-                                   result[p * shape.sums_pitch + i] + base);
+                                   result[p * shape.sums_pitch + i] + (bias ? LOAD_DATA(bias, first_bias + o + i) : 0));
 #else
-                    for (int p = 0; p < count; p++)
-                        STORE_DATA(output, (INDEX)(o + i) * plane + first + p, result[p * shape.sums_pitch + i] + base);
+                for (int i = 0; i < n; i += TURN)
+                    for (int p = 0; p < count; p += TURN)
+                        store_square(result + p * shape.sums_pitch + i, shape.sums_pitch, bias, first_bias + o + i,
+                                     output + (INDEX)(o + i) * plane + first + p, plane, min(TURN, n - i),
+                                     min(TURN, count - p));
 #endif
-                }
             }
     }
 }

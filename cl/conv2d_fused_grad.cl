@@ -67,8 +67,8 @@ static REALV keep(REALV value, int n)
 
 /* Adds channels first .. end-1 of the sample at position p of the tables: `columns` times the weights to the corners'
  * gradients, and the dot products with the corners to dots. */
-static void add_sample(panel_input input, __global REAL *copy, int outside, panel_tables tables, int span, int p,
-                       int first, int end, __local const REAL *columns, __local REAL *dots)
+static void add_sample(panel_input input, __global REAL *copy, panel_tables tables, int span, int p, int first, int end,
+                       __local const REAL *columns, __local REAL *dots)
 {
     __global const REAL *from[CORNERS];
     __global REAL *to[CORNERS];
@@ -77,9 +77,9 @@ static void add_sample(panel_input input, __global REAL *copy, int outside, pane
     FOR_CORNERS(k)
     {
         const PLACED corner = tables.corner[k * span + p];
-        exists |= corner != OUTSIDE;
+        exists |= corner != (PLACED)input.outside * PLACE_SCALE(input);
         from[k] = find_corner(input, corner);
-        to[k] = copy + (INDEX)(corner == OUTSIDE ? outside : corner) * input.pitch;
+        to[k] = copy + AT_CORNER(input, corner);
 #if KIND == 2
         weight[k] = (REALV)1;
 #elif KIND == 1
@@ -220,7 +220,7 @@ conv2d_fused_grad(const conv2d_geometry geometry, const conv2d_fused_shape shape
     const int worker = (int)get_global_id(0);
     if (worker >= shape.workers)
         return;
-    const int plane = geometry.out_h * geometry.out_w, in_plane = geometry.in_h * geometry.in_w;
+    const int plane = geometry.out_h * geometry.out_w;
     const int taps = geometry.kernel_h * geometry.kernel_w;
     const int group_channels = geometry.in_channels / geometry.groups;
     const int group_outputs = geometry.out_channels / geometry.groups;
@@ -229,9 +229,9 @@ conv2d_fused_grad(const conv2d_geometry geometry, const conv2d_fused_shape shape
     const int steps = plane / ROWS + (plane % ROWS != 0); /* tiles of pixels, which are shared out evenly */
     const int begin = (int)((long)steps * worker / shape.workers) * ROWS;
     const int end = min(plane, (int)((long)steps * (worker + 1) / shape.workers) * ROWS);
-    const size_t copy_size = ((size_t)in_plane + 1) * shape.pitch;
     const panel_tables tables = set_tables(placed, reals, shape.span);
-    const panel_input from = {input + input_place.x, zeros, shape.pitch};
+    const panel_input from = {input + input_place.x, zeros, shape.pitch, geometry.in_h * geometry.in_w};
+    const size_t copy_size = ((size_t)from.outside + 1) * shape.pitch;
     __global REAL *const copy = copies ? copies + worker * copy_size : 0;
 #if KIND != 2
     offset += offset_place.x;
@@ -274,12 +274,12 @@ conv2d_fused_grad(const conv2d_geometry geometry, const conv2d_fused_shape shape
                     for (int c = channel; c < last_channel;) {
                         const int offset_group = c / offset_channels;
                         const int end_run = min(last_channel, (offset_group + 1) * offset_channels);
-                        find_samples(geometry, tables, WHERE_PASSED offset_group, tap, shape.span, first, count);
+                        find_samples(geometry, from, tables, WHERE_PASSED offset_group, tap, shape.span, first, count);
                         if (dots && c == offset_group * offset_channels)
                             for (int i = 0; i < 4 * shape.span; i++)
                                 dots[i] = 0;
                         for (int p = 0; p < count; p++)
-                            add_sample(from, copy, in_plane, tables, shape.span, p, c, end_run,
+                            add_sample(from, copy, tables, shape.span, p, c, end_run,
                                        columns + p * shape.columns_pitch + (c - channel), dots);
 #if KIND != 2
                         if (dots && end_run == (offset_group + 1) * offset_channels)

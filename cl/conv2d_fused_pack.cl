@@ -49,11 +49,11 @@ __kernel void conv2d_pack_tiles(const conv2d_geometry geometry, const int tile, 
         }
 }
 
-/* Work-item 32-bit word. All bits 0 is 0 in every type. */
-__kernel void conv2d_clear_row(__global int *words, const ulong n)
+/* Pixels of zeros: every `step`-th of a buffer, from the one at `first` on. Work-item (element, image). */
+__kernel void conv2d_clear_pixels(const int pitch, const ulong first, const ulong step, __global REAL *pixels)
 {
-    if (get_global_id(0) < n)
-        words[get_global_id(0)] = 0;
+    if (get_global_id(0) < (size_t)pitch)
+        pixels[(first + get_global_id(1) * step) * pitch + get_global_id(0)] = 0;
 }
 
 /* packed (groups, taps, tiles of channels, out_channels/groups, tile) from weight. Work-item (output of a group, tile

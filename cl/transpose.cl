@@ -28,13 +28,14 @@ typedef ELEMENT SOURCE;
 
 #define TILE 16 /* pixels and channels that a work-item moves: a line of memory in both orders, of 4-byte elements */
 
-/* to (image, pixels, cells, channels/cells), `pitch` elements from a pixel to the next, from (image, channels, pixels)
+/* to (image, pixels, cells, channels/cells), `pitch` elements from a pixel and image_pixels pixels from an image to the
+ * next, from (image, channels, pixels)
  * or, with pixel_stride != 1, any order with these strides in elements; channel c of the source is channel c/cells of
  * cell c%cells. place: where the source's first image begins, and elements from image to image. Work-item (tile of
  * pixels, tile of channels, image); further tiles and images as the launch is wide. */
 __kernel void transpose(__global const SOURCE *from, const ulong2 place, const ulong pixel_stride,
                         const ulong channel_stride, const ulong pixels, const int channels, const int cells,
-                        const ulong images, __global ELEMENT *to, const int pitch)
+                        const ulong images, __global ELEMENT *to, const int pitch, const ulong image_pixels)
 {
     const int cell_channels = channels / cells, tiles = (cell_channels + TILE - 1) / TILE;
     const ulong first_pixel = get_global_id(0) * TILE;
@@ -43,7 +44,7 @@ __kernel void transpose(__global const SOURCE *from, const ulong2 place, const u
     const int n_pixels = (int)min(pixels - first_pixel, (ulong)TILE);
     for (ulong image = get_global_id(2); image < images; image += get_global_size(2)) {
         __global const SOURCE *const source = from + place.x + place.y * image;
-        __global ELEMENT *const target = to + (image * pixels + first_pixel) * pitch;
+        __global ELEMENT *const target = to + (image * image_pixels + first_pixel) * pitch;
         for (int tile = (int)get_global_id(1); tile < tiles * cells; tile += (int)get_global_size(1)) {
             const int cell = tile / tiles, first = tile % tiles * TILE, n = min(TILE, cell_channels - first);
             ELEMENT values[TILE][TILE];

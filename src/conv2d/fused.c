@@ -46,19 +46,21 @@ static cldeform_status enqueue_pack(const cldeform_conv2d *conv, cldeform__call 
     return cldeform__call_launch(call, &launch);
 }
 
-cldeform_status cldeform__fused_clear(const cldeform_conv2d *conv, cldeform__call *call, cl_mem zeros)
+cldeform_status cldeform__fused_clear(const cldeform_conv2d *conv, cldeform__call *call, cl_mem pixels,
+                                      int64_t first_pixel, int64_t images)
 {
     const fused_plan *plan = conv->plan;
-    const cl_ulong words = (cl_ulong)plan->pitch * plan->real_size / sizeof(cl_int);
-    const cldeform__argument arguments[] = {ARGUMENT(zeros), ARGUMENT(words)};
+    const cl_int pitch = (cl_int)plan->pitch;
+    const cl_ulong first = (cl_ulong)first_pixel, step = (cl_ulong)(conv->problem.in_h * conv->problem.in_w + 1);
+    const cldeform__argument arguments[] = {ARGUMENT(pitch), ARGUMENT(first), ARGUMENT(step), ARGUMENT(pixels)};
     const cldeform__launch launch = {
         .step = "clear",
         .kernel = plan->clear,
         .arguments = arguments,
-        .n_arguments = 2,
-        .items = {(size_t)words, 1, 1},
+        .n_arguments = 4,
+        .items = {(size_t)pitch, (size_t)images, 1},
         .group = (size_t)conv->context->tuning.im2col_group,
-        .bytes = (double)words * sizeof(cl_int),
+        .bytes = (double)images * (double)pitch * (double)plan->real_size,
     };
     return cldeform__call_launch(call, &launch);
 }
@@ -74,14 +76,16 @@ cldeform_status cldeform__fused_pack_input(const cldeform_conv2d *conv, cldeform
     const cl_ulong pixels = (cl_ulong)(problem->in_h * problem->in_w), images = (cl_ulong)n_images;
     const cl_ulong pixel_stride = nhwc ? (cl_ulong)problem->in_channels : 1, channel_stride = nhwc ? 1 : pixels;
     const cl_int channels = (cl_int)problem->in_channels, cells = 1, pitch = (cl_int)plan->pitch;
-    const cldeform__argument arguments[] = {
-        ARGUMENT(input->buffer), ARGUMENT(place), ARGUMENT(pixel_stride), ARGUMENT(channel_stride), ARGUMENT(pixels),
-        ARGUMENT(channels),      ARGUMENT(cells), ARGUMENT(images),       ARGUMENT(packed),         ARGUMENT(pitch)};
+    const cl_ulong image_pixels = pixels + 1; /* a pixel of zeros behind each */
+    const cldeform__argument arguments[] = {ARGUMENT(input->buffer),  ARGUMENT(place),       ARGUMENT(pixel_stride),
+                                            ARGUMENT(channel_stride), ARGUMENT(pixels),      ARGUMENT(channels),
+                                            ARGUMENT(cells),          ARGUMENT(images),      ARGUMENT(packed),
+                                            ARGUMENT(pitch),          ARGUMENT(image_pixels)};
     const cldeform__launch launch = {
         .step = "pack_input",
         .kernel = plan->transpose,
         .arguments = arguments,
-        .n_arguments = 10,
+        .n_arguments = 11,
         .items = {(size_t)cldeform__divide_up((int64_t)pixels, FUSED_TURN),
                   cldeform__fused_groups(cldeform__divide_up(channels, FUSED_TURN)), cldeform__fused_groups(n_images)},
         .group = 1,
@@ -155,16 +159,19 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
         weight = parts[FUSED_WEIGHT];
         TRY(enqueue_pack(conv, call, &operands->weight, weight, 0));
     }
-    TRY(cldeform__fused_clear(conv, call, parts[FUSED_ZEROS]));
+    if (plan->packs_input)
+        TRY(cldeform__fused_clear(conv, call, parts[FUSED_INPUT], conv->problem.in_h * conv->problem.in_w, images));
+    else
+        TRY(cldeform__fused_clear(conv, call, parts[FUSED_ZEROS], 0, 1));
     for (int64_t image = 0; image < batch; image += images) {
         const cldeform__conv2d_operands chunk = cldeform__operands_from(operands, image);
         const int64_t n = cldeform__at_most(images, batch - image);
         cldeform__operand input = chunk.input;
         if (plan->packs_input) {
             TRY(cldeform__fused_pack_input(conv, call, n, &chunk.input, parts[FUSED_INPUT]));
-            input =
-                (cldeform__operand){.buffer = parts[FUSED_INPUT],
-                                    .stride = (size_t)(conv->problem.in_h * conv->problem.in_w) * (size_t)plan->pitch};
+            input = (cldeform__operand){.buffer = parts[FUSED_INPUT],
+                                        .stride = (size_t)(conv->problem.in_h * conv->problem.in_w + 1) *
+                                                  (size_t)plan->pitch};
         }
         TRY(enqueue_fused(conv, call, n, &chunk, &input, weight, operands->packed_weight.start / plan->real_size,
                           parts[FUSED_ZEROS]));

@@ -84,8 +84,11 @@ size_t cldeform__fused_groups(int64_t n);
 /* The local memory that a form's kernel takes, its last arguments. */
 void cldeform__fused_add_local(cldeform__argument_list *list, const fused_form *form);
 
-/* A pixel of zeros; the images' input with channels side by side. */
-cldeform_status cldeform__fused_clear(const cldeform_conv2d *conv, cldeform__call *call, cl_mem zeros);
+/* Pixels of zeros: the one at first_pixel, and as many images' later ones. */
+cldeform_status cldeform__fused_clear(const cldeform_conv2d *conv, cldeform__call *call, cl_mem pixels,
+                                      int64_t first_pixel, int64_t images);
+
+/* The images' input with channels side by side, room for a pixel behind each. */
 cldeform_status cldeform__fused_pack_input(const cldeform_conv2d *conv, cldeform__call *call, int64_t n_images,
                                            const cldeform__operand *input, cl_mem packed);
 

@@ -45,18 +45,16 @@ bool cldeform__fused_size_backward(const cldeform_conv2d *conv, const fused_plan
                                    size_t parts[FUSED_BACKWARD_PARTS])
 {
     int64_t n_copy, n_copies, n_sum, n_packed;
-    const int64_t pixels = conv->problem.in_h * conv->problem.in_w;
     const size_t size = plan->real_size;
     for (int i = 0; i < FUSED_BACKWARD_PARTS; i++)
         parts[i] = 0;
     if (!copy_elements(conv, plan, &n_copy) || !cldeform__multiply(n_copy, plan->grad.shape.workers, &n_copies) ||
         !sum_elements(conv, plan, &n_sum) || !packed_elements(conv, plan, &n_packed))
         return false;
-    if ((passes & from_both) && (!cldeform__bytes(plan->pitch, size, &parts[FUSED_BACK_ZEROS]) ||
-                                 !cldeform__bytes(n_packed, size, &parts[FUSED_BACK_GRAD_OUTPUT])))
+    if ((passes & from_both) && !cldeform__bytes(n_packed, size, &parts[FUSED_BACK_GRAD_OUTPUT]))
         return false;
-    if ((passes & from_input) && plan->packs_input &&
-        !cldeform__bytes(pixels * plan->pitch, size, &parts[FUSED_BACK_INPUT]))
+    if ((passes & from_input) && !(plan->packs_input ? cldeform__bytes(n_copy, size, &parts[FUSED_BACK_INPUT])
+                                                     : cldeform__bytes(plan->pitch, size, &parts[FUSED_BACK_ZEROS])))
         return false;
     if ((passes & from_grad_columns) &&
         !cldeform__fused_weight_bytes(conv, plan, &plan->grad, true, &parts[FUSED_BACK_WEIGHT]))
@@ -303,8 +301,10 @@ cldeform_status cldeform__fused_backward(const cldeform_conv2d *conv, cldeform__
         for (int i = 0; i < FUSED_BACKWARD_PARTS; i++)
             TRY(cldeform__workspace_part(workspace, sizes[i], &parts[i]));
         TRY(cldeform__call_use_scratch(call, workspace->parts[0]));
-        if (gradients->wanted & from_both)
-            TRY(cldeform__fused_clear(conv, call, parts[FUSED_BACK_ZEROS]));
+        if (parts[FUSED_BACK_INPUT])
+            TRY(cldeform__fused_clear(conv, call, parts[FUSED_BACK_INPUT], conv->problem.in_h * conv->problem.in_w, 1));
+        if (parts[FUSED_BACK_ZEROS])
+            TRY(cldeform__fused_clear(conv, call, parts[FUSED_BACK_ZEROS], 0, 1));
         if (gradients->wanted & from_grad_columns)
             TRY(enqueue_pack_weight(conv, call, &operands->weight, parts[FUSED_BACK_WEIGHT]));
     }

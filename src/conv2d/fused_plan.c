@@ -47,8 +47,8 @@ static cldeform_status get_kernel(const cldeform_conv2d *conv, const fused_plan 
     cldeform__program *program = NULL;
     char options[sizeof plan->options + 100];
     form->shape.pitch = (cl_int)plan->pitch;
-    snprintf(options, sizeof options, "%s -DLANES=%d -DVECTORS=%d -DROWS=%d%s", plan->options, form->lanes,
-             form->vectors, form->rows, more);
+    snprintf(options, sizeof options, "%s -DDIRECT=%d -DLANES=%d -DVECTORS=%d -DROWS=%d%s", plan->options,
+             !plan->packs_input, form->lanes, form->vectors, form->rows, more);
     TRY(cldeform__program_get(conv->context, family, options, &program));
     TRY(cldeform__program_require(program, family, &form->kernel));
 done:
@@ -108,10 +108,18 @@ static cldeform_status prepare(const cldeform_conv2d *conv, fused_plan *plan)
     }
     plan->pitch = find_pitch(conv, plan);
     plan->packs_input = !form.nhwc || problem->dtype == CLDEFORM_F16 || plan->pitch != problem->in_channels;
+    if (!cldeform__uses_long_index(conv) &&
+        cldeform__needs_long_index((problem->in_h * problem->in_w + 1) * plan->pitch)) {
+        status = cldeform__fail(CLDEFORM_LIMIT,
+                                "an image's packed input, (in_h*in_w + 1) * %lld elements, must be below "
+                                "2^31 where the input is",
+                                (long long)plan->pitch);
+        goto done;
+    }
     snprintf(options, sizeof options, "-DDATA_BITS=%d", cldeform__bits(problem->dtype));
     TRY(cldeform__program_get(conv->context, "conv2d_fused_pack", options, &program));
     TRY(cldeform__program_require(program, "conv2d_pack_tiles", &plan->pack_tiles));
-    TRY(cldeform__program_require(program, "conv2d_clear_row", &plan->clear));
+    TRY(cldeform__program_require(program, "conv2d_clear_pixels", &plan->clear));
     if (forward)
         TRY(get_kernel(conv, plan, &plan->forward, "conv2d_fused", ""));
     if (backward)
@@ -162,13 +170,13 @@ bool cldeform__fused_weight_bytes(const cldeform_conv2d *conv, const fused_plan 
 bool cldeform__fused_size_forward(const cldeform_conv2d *conv, const fused_plan *plan, int64_t images,
                                   size_t parts[FUSED_FORWARD_PARTS])
 {
-    const int64_t input[] = {images, conv->problem.in_h, conv->problem.in_w, plan->pitch};
+    const int64_t input[] = {images, conv->problem.in_h * conv->problem.in_w + 1, plan->pitch};
     int64_t n_input;
-    parts[FUSED_INPUT] = 0;
-    return cldeform__product(input, 4, &n_input) &&
+    parts[FUSED_INPUT] = parts[FUSED_ZEROS] = 0;
+    return cldeform__product(input, 3, &n_input) &&
            cldeform__fused_weight_bytes(conv, plan, &plan->forward, false, &parts[FUSED_WEIGHT]) &&
-           cldeform__bytes(plan->pitch, plan->real_size, &parts[FUSED_ZEROS]) &&
-           (!plan->packs_input || cldeform__bytes(n_input, plan->real_size, &parts[FUSED_INPUT]));
+           (plan->packs_input ? cldeform__bytes(n_input, plan->real_size, &parts[FUSED_INPUT])
+                              : cldeform__bytes(plan->pitch, plan->real_size, &parts[FUSED_ZEROS]));
 }
 
 static size_t forward_bytes(const cldeform_conv2d *conv, const fused_plan *plan, int64_t images)

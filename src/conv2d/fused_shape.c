@@ -3,7 +3,8 @@
 
 #include "../geometry.h"
 
-enum { PLACED_ARRAYS = 6, REAL_ARRAYS = 5 }; /* PANEL_PLACED and PANEL_REALS of conv2d_panel.clh */
+/* Arrays of conv2d_panel.clh's tables: those of the bases, and for each tap. */
+enum { BASES = 2, CORNERS = 4, WEIGHTS = 5 };
 
 /* ---- the tile ------------------------------------------------------------------------------------------ */
 
@@ -45,8 +46,8 @@ static void set_tables(const fused_plan *plan, fused_form *form, int64_t panel)
     const int64_t span = round_to(panel, form->vector);
     form->shape.panel = (cl_int)panel;
     form->shape.span = (cl_int)span;
-    form->placed = (size_t)span * PLACED_ARRAYS * plan->real_size;
-    form->reals = (size_t)span * REAL_ARRAYS * plan->real_size;
+    form->placed = (size_t)span * (BASES + CORNERS * (size_t)form->shape.block_taps) * plan->real_size;
+    form->reals = (size_t)span * WEIGHTS * (size_t)form->shape.block_taps * plan->real_size;
 }
 
 /* Sizes of local memory for panels of so many pixels. */
@@ -170,6 +171,7 @@ cldeform_status cldeform__fused_shape_grad(const cldeform_conv2d *conv, const fu
     const size_t budget = local_budget(conv);
     conv2d_fused_shape *shape = &form->shape;
     set_tile(conv, form, channels);
+    shape->block_taps = 1;
     const int64_t tile = (int64_t)form->lanes * form->vectors;
     const int64_t step = tile > form->vector ? tile : form->vector; /* both are powers of two */
     int64_t block = round_to(tuning->fused_depth, step);
@@ -191,7 +193,6 @@ cldeform_status cldeform__fused_shape_grad(const cldeform_conv2d *conv, const fu
         best = panel;
     }
     set_grad_panel(plan, form, best);
-    shape->block_taps = 1;
     const int64_t steps = cldeform__divide_up(conv->sizes.out_plane, form->rows);
     const int64_t workers = cldeform__at_most(tuning->fused_copies, (int64_t)conv->context->facts.compute_units);
     shape->workers = (cl_int)cldeform__at_most(workers, steps);
@@ -227,6 +228,7 @@ cldeform_status cldeform__fused_shape_grad_weight(const cldeform_conv2d *conv, c
     const size_t budget = local_budget(conv);
     conv2d_fused_shape *shape = &form->shape;
     set_tile(conv, form, outputs);
+    shape->block_groups = shape->block_taps = 1;
     form->rows = (int)cldeform__at_most(form->vector, 8); /* divides a vector */
     int64_t best = form->vector;
     for (int64_t block = form->vector; block <= tuning->fused_block; block += form->vector)
@@ -248,6 +250,5 @@ cldeform_status cldeform__fused_shape_grad_weight(const cldeform_conv2d *conv, c
             return too_large(conv, form);
     }
     set_run(conv, plan, form, cldeform__divide_up(plane, cldeform__divide_up(plane, run)));
-    shape->block_groups = shape->block_taps = 1;
     return CLDEFORM_OK;
 }

@@ -192,7 +192,7 @@ static cldeform_status enqueue_transpose(const cldeform_roi_pool *pool, cldeform
     const cldeform__argument arguments[] = {
         ARGUMENT(from->buffer), ARGUMENT(from->place), ARGUMENT(pixel_stride), ARGUMENT(channel_stride),
         ARGUMENT(pixels),       ARGUMENT(channels),    ARGUMENT(cells),        ARGUMENT(n),
-        ARGUMENT(copy),         ARGUMENT(channels), /* the copy is dense */
+        ARGUMENT(copy),         ARGUMENT(channels),    ARGUMENT(pixels), /* the copy is dense */
     };
     const int64_t tiles = cldeform__divide_up(image_channels / image_cells, TILE) * image_cells;
     const cldeform__launch launch = {
