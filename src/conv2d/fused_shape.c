@@ -89,6 +89,28 @@ static cldeform_status too_large(const cldeform_conv2d *conv, const fused_form *
                           (unsigned long long)conv->context->facts.local_memory);
 }
 
+/* Some devices end a work-item's loops after so many iterations and say nothing: at most this many are made, counted
+ * roughly and from above. */
+static cldeform_status check_loops(const cldeform_conv2d *conv, double iterations)
+{
+    const size_t limit = conv->context->facts.loop_limit;
+    if (limit && iterations > (double)limit)
+        return cldeform__fail(
+            CLDEFORM_UNSUPPORTED,
+            "algorithm fused needs about %.0f iterations of a work-item for this problem; %s ends its "
+            "loops after %zu",
+            iterations, conv->context->facts.name, limit);
+    return CLDEFORM_OK;
+}
+
+/* Iterations over the tables and samples of so many pixels of a tap, for so many channels. */
+static double sample_loops(const cldeform_conv2d *conv, const fused_form *form, double pixels, double channels)
+{
+    const double offset_channels = (double)(conv->problem.in_channels / conv->problem.offset_groups);
+    const double runs = channels / offset_channels + 2;
+    return pixels * runs * 8 + pixels * (channels / form->vector + runs);
+}
+
 /* ---- forward ------------------------------------------------------------------------------------------- */
 
 /* Blocks of groups, channels and taps for a depth of about fused_depth, and tiles of outputs; then the panel. */
@@ -146,7 +168,10 @@ cldeform_status cldeform__fused_shape_forward(const cldeform_conv2d *conv, const
             best = panel;
     }
     set_panel(plan, form, best);
-    return CLDEFORM_OK;
+    const double pixels = (double)shape->span, block = (double)(shape->block_groups * (int64_t)channels);
+    return check_loops(conv, pixels * 2 + (double)taps * sample_loops(conv, form, pixels, block) +
+                                 (double)shape->block_tiles * ((double)best / form->rows) * (double)taps * block +
+                                 (double)shape->sums_pitch * pixels);
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------ */
@@ -196,7 +221,12 @@ cldeform_status cldeform__fused_shape_grad(const cldeform_conv2d *conv, const fu
     const int64_t steps = cldeform__divide_up(conv->sizes.out_plane, form->rows);
     const int64_t workers = cldeform__at_most(tuning->fused_copies, (int64_t)conv->context->facts.compute_units);
     shape->workers = (cl_int)cldeform__at_most(workers, steps);
-    return CLDEFORM_OK;
+    const double taps = (double)conv->sizes.taps, all = (double)problem->in_channels;
+    const double pixels = (double)(cldeform__divide_up(steps, shape->workers) + 1) * form->rows;
+    return check_loops(conv, taps * (sample_loops(conv, form, pixels, all) * 2 +
+                                     (all / (double)tile + (double)problem->groups) * pixels / form->rows *
+                                         (double)(problem->out_channels / problem->groups)) +
+                                 (double)(problem->in_h * problem->in_w + 1) * (all + 2 * form->vector));
 }
 
 /* Samples of a block of channels at a run of pixels. Each offset group begins with a vector of its own. */
@@ -250,5 +280,8 @@ cldeform_status cldeform__fused_shape_grad_weight(const cldeform_conv2d *conv, c
             return too_large(conv, form);
     }
     set_run(conv, plan, form, cldeform__divide_up(plane, cldeform__divide_up(plane, run)));
-    return CLDEFORM_OK;
+    const double pixels = (double)plane + form->vector, block = (double)shape->block_channels;
+    return check_loops(conv, sample_loops(conv, form, pixels, block) +
+                                 (block / form->rows + block / form->vector + (double)problem->groups) *
+                                     ((double)outputs / form->lanes + 2) * pixels);
 }
