@@ -2,7 +2,7 @@
  * each step's own. bench/roi_torchvision.py sets it against torchvision. */
 #include "device.h"
 #include "number.h"
-#include "timing.h"
+#include "run.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -159,13 +159,13 @@ static int measure(bench *b, const settings *s)
     if (!create_workspace(b, CLDEFORM_FORWARD))
         return 1;
     /* backward of MAX reads what forward has found */
-    if (s->pass != PASS_BACKWARD ? timing_run("forward", s->calls, &b->recording, call_forward, b) : call_forward(b))
+    if (s->pass != PASS_BACKWARD ? run_calls("forward", s->calls, &b->recording, call_forward, b) : call_forward(b))
         return 1;
     if (s->pass == PASS_FORWARD)
         return 0;
     if (!create_workspace(b, p->passes & CLDEFORM_BACKWARD))
         return 1;
-    return timing_run("backward", s->calls, &b->recording, call_backward, b);
+    return run_calls("backward", s->calls, &b->recording, call_backward, b);
 }
 
 /* ---- the command line ---------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  * the device's own times (profiling events), besides the wall time of whole calls. */
 #include "device.h"
 #include "fault.h"
-#include "timing.h"
+#include "run.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
         goto done;
     }
     printf("warm_up              %9.3f ms   (CLBlast's compilation included)\n", timing_now() - start);
-    status = timing_run("call", n, &r, call, &(calls){device.queue, conv, &t, &g});
+    status = run_calls("call", n, &r, call, &(calls){device.queue, conv, &t, &g});
 done:
     cldeform_conv2d_destroy(conv);
     cldeform_context_destroy(context);

@@ -13,6 +13,7 @@ int command_conv2d(int argc, char **argv, fault *f);
 int command_roi_pool(int argc, char **argv, fault *f);
 int command_psroi_pool(int argc, char **argv, fault *f);
 int command_gradcheck(int argc, char **argv, fault *f);
+int command_bench(int argc, char **argv, fault *f);
 
 /* Values of long options begin here, so that none is a character. */
 #define OPTION_FIRST 256

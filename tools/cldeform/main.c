@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
     {"info", command_info},         {"selftest", command_selftest},     {"conv2d", command_conv2d},
     {"roi-pool", command_roi_pool}, {"psroi-pool", command_psroi_pool}, {"gradcheck", command_gradcheck},
+    {"bench", command_bench},
 };
 
 static const char *const help[] = {
@@ -23,6 +24,7 @@ static const char *const help[] = {
     "gradients",
     "  psroi-pool  deformable and plain position-sensitive RoI pooling of tensors in .npy files, and their gradients",
     "  gradcheck   compares a device's gradients with finite differences of the reference",
+    "  bench       times the operators on a device, after comparing their results with the reference",
     "",
     "  cldeform COMMAND --help    the command's options",
     "  cldeform --version",

@@ -50,6 +50,9 @@ typedef struct roi_data {
  * after, also after a failure. */
 int roi_load(const roi_options *o, roi_data *d, fault *f);
 
+/* Of an object that computes these: the gradient of ROI_MAX follows from the argmax, which forward writes. */
+cldeform_passes roi_passes(const cldeform_roi_pool_problem *problem, cldeform_passes passes);
+
 /* Of the library's roi_pool object and of its reference; their data are a roi_data. */
 extern const operator_calls roi_calls;
 

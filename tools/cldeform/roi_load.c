@@ -91,6 +91,11 @@ static int find_output(roi_data *d, fault *f)
     return EXIT_FINE;
 }
 
+cldeform_passes roi_passes(const cldeform_roi_pool_problem *problem, cldeform_passes passes)
+{
+    return passes | (problem->method == CLDEFORM_ROI_MAX ? CLDEFORM_FORWARD : 0);
+}
+
 int roi_load(const roi_options *o, roi_data *d, fault *f)
 {
     cldeform_roi_pool_problem *p = &d->problem;
@@ -130,7 +135,6 @@ int roi_load(const roi_options *o, roi_data *d, fault *f)
     p->passes = tensors_passes(d->array);
     if (p->passes == 0) /* a plan alone is that of forward */
         p->passes = CLDEFORM_FORWARD;
-    if (p->method == CLDEFORM_ROI_MAX) /* its gradient follows from the argmax, which forward writes */
-        p->passes |= CLDEFORM_FORWARD;
+    p->passes = roi_passes(p, p->passes);
     return status;
 }

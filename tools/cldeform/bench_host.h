@@ -1,0 +1,20 @@
+/* bench_host.h: what the operating system tells of the machine, and its terminal. Linux is tested; elsewhere the facts
+ * are left out. */
+#ifndef CLDEFORM_TOOL_BENCH_HOST_H
+#define CLDEFORM_TOOL_BENCH_HOST_H
+
+#include <stddef.h>
+
+/* "" where it is not known. */
+void bench_host_cpu(char *name, size_t capacity);
+
+/* That are online; 0: not known. */
+int bench_host_cores(void);
+
+/* Programs that wanted to run, on average over the last minute; -1: not known. */
+double bench_host_load(void);
+
+/* Takes the place of the line on the terminal that standard error is, or does nothing. "": none. */
+void bench_progress(const char *text);
+
+#endif
