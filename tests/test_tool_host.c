@@ -20,7 +20,8 @@
 
 static void test_help_and_version(void **state)
 {
-    static const char *const commands[] = {"info", "selftest", "conv2d", "roi-pool", "psroi-pool", "gradcheck"};
+    static const char *const commands[] = {"info",       "selftest",  "conv2d", "roi-pool",
+                                           "psroi-pool", "gradcheck", "compare"};
     (void)state;
     static const char *const none[] = {NULL};
     char version[64];

@@ -14,6 +14,7 @@ int command_roi_pool(int argc, char **argv, fault *f);
 int command_psroi_pool(int argc, char **argv, fault *f);
 int command_gradcheck(int argc, char **argv, fault *f);
 int command_bench(int argc, char **argv, fault *f);
+int command_compare(int argc, char **argv, fault *f);
 
 /* Values of long options begin here, so that none is a character. */
 #define OPTION_FIRST 256
@@ -25,6 +26,9 @@ int command_bench(int argc, char **argv, fault *f);
  * zeros. */
 #define OPTION_WRONG (-2)
 int option_next(int argc, char **argv, const struct option *options, fault *f);
+
+/* The same for a command whose arguments may be words too: after OPTION_END they are argv[optind] on. */
+int option_next_with_words(int argc, char **argv, const struct option *options, fault *f);
 
 /* Lines of help, ended by NULL. */
 void print_lines(const char *const *lines);

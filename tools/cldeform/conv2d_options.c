@@ -58,7 +58,7 @@ static const char *const help[] = {
     "  --layout nchw|nhwc of input, output and their gradients; default nchw",
     "",
     "computation",
-    "  --algorithm auto|im2col|reference",
+    "  --algorithm auto|im2col|fused|reference",
     "                     auto (default): the library chooses. im2col: column buffer and matrix product. reference: "
     "plain",
     "                     loops on the host in double precision, rounded once; needs no OpenCL device, ignores the "

@@ -11,7 +11,7 @@ static const struct {
 } commands[] = {
     {"info", command_info},         {"selftest", command_selftest},     {"conv2d", command_conv2d},
     {"roi-pool", command_roi_pool}, {"psroi-pool", command_psroi_pool}, {"gradcheck", command_gradcheck},
-    {"bench", command_bench},
+    {"bench", command_bench},       {"compare", command_compare},
 };
 
 static const char *const help[] = {
@@ -25,11 +25,13 @@ static const char *const help[] = {
     "  psroi-pool  deformable and plain position-sensitive RoI pooling of tensors in .npy files, and their gradients",
     "  gradcheck   compares a device's gradients with finite differences of the reference",
     "  bench       times the operators on a device, after comparing their results with the reference",
+    "  compare     compares result files of the benchmark: what is faster and slower, or a table of devices and "
+    "programs",
     "",
     "  cldeform COMMAND --help    the command's options",
     "  cldeform --version",
     "",
-    "Exit status: 0 done; 1 no device, or OpenCL failed; 2 a wrong file, shape or option; 3 a mismatch.",
+    "Exit status: 0 done; 1 no device, or OpenCL failed; 2 a wrong file, shape or option; 3 a mismatch, or slower.",
     "Environment: CLDEFORM_DEVICE is the device where --device is not given. CLDEFORM_CACHE_DIR and "
     "CLDEFORM_TUNING_FILE",
     "  are where the library keeps compiled kernels and finds tuning parameters: see \"cldeform info\".",
@@ -42,7 +44,7 @@ void print_lines(const char *const *lines)
         puts(*lines);
 }
 
-int option_next(int argc, char **argv, const struct option *options, fault *f)
+int option_next_with_words(int argc, char **argv, const struct option *options, fault *f)
 {
     opterr = 0; /* getopt would print messages of its own form */
     const char *word = optind < argc ? argv[optind] : "";
@@ -55,10 +57,6 @@ int option_next(int argc, char **argv, const struct option *options, fault *f)
     }
     if (answer == 'h')
         return OPTION_HELP;
-    if (answer == OPTION_END && optind < argc) {
-        fault_set(f, EXIT_INPUT, "unexpected argument \"%s\"; see \"cldeform %s --help\"", argv[optind], argv[0]);
-        return OPTION_WRONG;
-    }
     if (answer != ':' && answer != '?')
         return answer;
     const char *given = argv[optind - 1];
@@ -71,6 +69,16 @@ int option_next(int argc, char **argv, const struct option *options, fault *f)
     else
         fault_set(f, EXIT_INPUT, "unknown or ambiguous option %s; see \"cldeform %s --help\"", given, argv[0]);
     return OPTION_WRONG;
+}
+
+int option_next(int argc, char **argv, const struct option *options, fault *f)
+{
+    int answer = option_next_with_words(argc, argv, options, f);
+    if (answer == OPTION_END && optind < argc) {
+        fault_set(f, EXIT_INPUT, "unexpected argument \"%s\"; see \"cldeform %s --help\"", argv[optind], argv[0]);
+        return OPTION_WRONG;
+    }
+    return answer;
 }
 
 static int run(int argc, char **argv, fault *f)
