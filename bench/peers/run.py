@@ -24,7 +24,7 @@ MODULES = {"openblas": ["numpy"], "torchvision": ["numpy", "torchvision"],
            "onnxruntime": ["numpy", "onnx", "onnxruntime"], "openvino": ["numpy", "openvino"]}
 PEERS = tuple(MODULES)
 PYTHONS = (sys.executable, "/usr/bin/python3", str(HERE.parents[1] / "build-venv" / "bin" / "python"))
-PAUSE_SECONDS = 0.02  # threads of the program before may still wait for work, and not yet sleep
+PAUSE_SECONDS = 0.06  # threads of the program before wait for work before they sleep: OpenBLAS's for some 20 ms
 
 
 class Program:

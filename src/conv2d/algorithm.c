@@ -21,6 +21,23 @@ static cldeform_status try_algorithm(cldeform_conv2d *conv, const cldeform__conv
     return status;
 }
 
+static cldeform_status fail_limit(const cldeform_conv2d *conv, size_t minimum)
+{
+    return cldeform__fail(
+        CLDEFORM_LIMIT, "workspace_limit is %zu bytes (%s); the minimum for this problem%s is %zu bytes",
+        conv->workspace_limit, conv->problem.workspace_limit ? "as given" : "the device's allocation limit",
+        conv->problem.deterministic ? " with deterministic set" : "", minimum);
+}
+
+cldeform_status cldeform__conv2d_check_limit(cldeform_conv2d *conv, size_t minimum)
+{
+    if (minimum <= conv->workspace_limit)
+        return CLDEFORM_OK;
+    if (conv->needed == 0 || minimum < conv->needed)
+        conv->needed = minimum;
+    return fail_limit(conv, minimum);
+}
+
 /* Errors that leave AUTO to try the next one. */
 static bool cannot(cldeform_status status)
 {
@@ -44,5 +61,6 @@ cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
             conv->reason = "the tuning's first choice cannot do this problem on this device";
             status = try_algorithm(conv, algorithms[i]);
         }
-    return status;
+    /* the number that a caller could give, whichever algorithm was tried last */
+    return cannot(status) && conv->needed > 0 ? fail_limit(conv, conv->needed) : status;
 }

@@ -57,6 +57,7 @@ struct cldeform_conv2d {
     cldeform_conv2d_problem problem; /* with its defaults filled in */
     cldeform__conv2d_sizes sizes;
     size_t workspace_limit;                      /* bytes, never 0 */
+    size_t needed;                               /* the least of what check_limit refused; 0: it refused none */
     const cldeform__conv2d_algorithm *algorithm; /* NULL: the object has no pass that needs one */
     const char *reason;                          /* why this one */
     void *plan;
@@ -73,6 +74,9 @@ extern const cldeform__conv2d_algorithm cldeform__conv2d_im2col, cldeform__conv2
 /* Sets the object's algorithm, reason and plan: the algorithm that the problem asks for, or for AUTO the first in the
  * table that can do it. */
 cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv);
+
+/* For `plan`: LIMIT where the workspace that an algorithm needs at least is above the object's limit. */
+cldeform_status cldeform__conv2d_check_limit(cldeform_conv2d *conv, size_t minimum);
 
 /* The parts that the object's passes ask for: compiles them; their workspace; whether they are deterministic. */
 cldeform_status cldeform__parts_prepare(cldeform_conv2d *conv);

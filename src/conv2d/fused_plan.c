@@ -144,11 +144,7 @@ cldeform_status cldeform__fused_make_plan(cldeform_conv2d *conv)
     conv->plan = plan;
     TRY(prepare(conv, plan));
     cldeform__fused_workspace(conv, conv->problem.passes, &minimum, &preferred);
-    if (minimum > conv->workspace_limit)
-        status = cldeform__fail(CLDEFORM_LIMIT,
-                                "workspace_limit is %zu bytes (%s); the minimum for this problem is %zu bytes",
-                                conv->workspace_limit,
-                                conv->problem.workspace_limit ? "as given" : "the device's allocation limit", minimum);
+    status = cldeform__conv2d_check_limit(conv, minimum);
 done:
     return status;
 }

@@ -164,7 +164,7 @@ int64_t cldeform__im2col_chunk(const cldeform_conv2d *conv, const im2col_plan *p
     return least;
 }
 
-static cldeform_status choose_slab(const cldeform_conv2d *conv, im2col_plan *plan)
+static cldeform_status choose_slab(cldeform_conv2d *conv, im2col_plan *plan)
 {
     cldeform_status status;
     const cldeform_passes passes = conv->problem.passes;
@@ -185,11 +185,7 @@ static cldeform_status choose_slab(const cldeform_conv2d *conv, im2col_plan *pla
         status = cldeform__fail(CLDEFORM_LIMIT, "one output pixel's columns are too large for a workspace");
         goto done;
     }
-    if (minimum > conv->workspace_limit)
-        status = cldeform__fail(
-            CLDEFORM_LIMIT, "workspace_limit is %zu bytes (%s); the minimum for this problem%s is %zu bytes",
-            conv->workspace_limit, conv->problem.workspace_limit ? "as given" : "the device's allocation limit",
-            conv->problem.deterministic ? " with deterministic set" : "", minimum);
+    status = cldeform__conv2d_check_limit(conv, minimum);
 done:
     return status;
 }

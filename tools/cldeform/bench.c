@@ -256,8 +256,10 @@ int command_bench(int argc, char **argv, fault *f)
         status = bench_find_cases(&o, &cases, f);
     for (size_t i = 0; i < cases.n && status == EXIT_FINE && o.list; i++)
         printf("%s %s\n", cases.at[i].name, bench_write_problem(&cases.at[i].problem, text));
-    if (status == EXIT_FINE && !o.list && !o.help)
+    if (status == EXIT_FINE && !o.list && !o.help) {
+        bench_pin_threads();
         status = run_cases(&o, &cases, f);
+    }
     bench_free_cases(&cases);
     bench_free_options(&o);
     return status;

@@ -56,3 +56,8 @@ void bench_progress(const char *text)
     (void)text;
 #endif
 }
+
+void bench_pin_threads(void)
+{
+    setenv(BENCH_PIN_VARIABLE, "1", 0);
+}

@@ -17,4 +17,9 @@ double bench_host_load(void);
 /* Takes the place of the line on the terminal that standard error is, or does nothing. "": none. */
 void bench_progress(const char *text);
 
+/* Has PoCL pin its threads to cores, unless the environment says otherwise: else two of them may wake up on one core,
+ * and a call of some milliseconds is over before they are parted. To be called before the first OpenCL call. */
+#define BENCH_PIN_VARIABLE "POCL_AFFINITY"
+void bench_pin_threads(void);
+
 #endif

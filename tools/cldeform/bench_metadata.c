@@ -46,8 +46,9 @@ static json_t *make_options(const bench_options *o)
     json_t *words = json_array();
     for (int i = 0; words && i < o->argc; i++)
         json_array_append_new(words, describe_string(o->argv[i]));
-    return json_pack("{s:o, s:f, s:[I, I]}", "command", words, "min_time", o->min_time, "samples",
-                     (json_int_t)o->samples[0], (json_int_t)o->samples[1]);
+    return json_pack("{s:o, s:f, s:[I, I], s:{s:s?}}", "command", words, "min_time", o->min_time, "samples",
+                     (json_int_t)o->samples[0], (json_int_t)o->samples[1], "environment", BENCH_PIN_VARIABLE,
+                     getenv(BENCH_PIN_VARIABLE));
 }
 
 static json_t *peak_or_null(double peak)

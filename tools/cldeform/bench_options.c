@@ -61,6 +61,7 @@ static const char *const help[] = {
     "\"go\" on",
     "                     standard input takes a sample and prints its milliseconds; \"next\" goes to the next row",
     "",
+    "PoCL's threads are pinned to cores unless POCL_AFFINITY is set: programs that call the library gain by it too.",
     "Exit status: 0 done; 1 no device, or OpenCL failed; 2 a wrong file, problem or option; 3 a result differs from "
     "the",
     "reference.",
