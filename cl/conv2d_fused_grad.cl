@@ -204,31 +204,91 @@ static void store_gradients(conv2d_geometry geometry, panel_tables tables, WHERE
 }
 #endif
 
-/* Work-item worker, of shape.workers. The tensors are one image's. grad_output and weight are packed: (groups,
- * out_blocks, out_pitch, out_lanes) and (groups, taps, tiles of channels, out_channels/groups, TILE). copies (workers,
- * in_h*in_w + 1, pitch): sums of the input's gradient, the last row for what lies outside the map; grad_offset and
- * grad_mask: null where they are not wanted; accumulate: bit 0 for the offset, bit 1 for the mask. local memory: the
- * gradient of the panel's columns; dot products; tables. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-conv2d_fused_grad(const conv2d_geometry geometry, const conv2d_fused_shape shape, __global const REAL *input,
-                  const PLACE input_place, __global const REAL *zeros,
-                  WHERE_PARAMETERS __global const REAL *grad_output, __global const REAL *weight, __global REAL *copies,
-                  __global OFFSET *grad_offset, const PLACE grad_offset_place, __global OFFSET *grad_mask,
-                  const PLACE grad_mask_place, const int accumulate, __local REAL *columns, __local REAL *dots,
-                  __local PLACED *placed, __local REAL *reals)
+/* The pixels that a worker has to do in a slab: whole tiles, shared out evenly. */
+static int2 find_range(conv2d_geometry geometry, conv2d_fused_shape shape, int worker, int slab)
 {
-    const int worker = (int)get_global_id(0);
+    const int plane = geometry.out_h * geometry.out_w, steps = plane / ROWS + (plane % ROWS != 0);
+    const int begin = (int)((long)steps * worker / shape.workers) * ROWS;
+    const int end = min(plane, (int)((long)steps * (worker + 1) / shape.workers) * ROWS);
+    const int first = (int)min((long)end, begin + (long)slab * shape.slab);
+    return (int2)(first, first + min(shape.slab, end - first));
+}
+
+/* A block of channels: whole groups, or part of one. */
+typedef struct channel_block {
+    int group, end_group;
+    int channel, last_channel; /* the one behind */
+} channel_block;
+
+static channel_block find_block(conv2d_geometry geometry, conv2d_fused_shape shape, int number)
+{
+    const int group_channels = geometry.in_channels / geometry.groups, all = shape.block_groups * group_channels;
+    const int of_groups = all / shape.block_channels + (all % shape.block_channels != 0);
+    channel_block block;
+    block.group = number / of_groups * shape.block_groups;
+    block.end_group = min(geometry.groups, block.group + shape.block_groups);
+    block.channel = block.group * group_channels + number % of_groups * shape.block_channels;
+    block.last_channel = min(block.end_group * group_channels, block.channel + shape.block_channels);
+    return block;
+}
+
+static int count_blocks(conv2d_geometry geometry, conv2d_fused_shape shape)
+{
+    const int all = shape.block_groups * (geometry.in_channels / geometry.groups);
+    return (geometry.groups / shape.block_groups + (geometry.groups % shape.block_groups != 0)) *
+           (all / shape.block_channels + (all % shape.block_channels != 0));
+}
+
+/* Where the dot products of a block, for a tap of an offset group, lie among the partial ones: (blocks, taps, offset
+ * groups, 4, workers, slab). */
+static size_t partial_index(conv2d_geometry geometry, conv2d_fused_shape shape, int block, int tap, int offset_group,
+                            int corner, int worker)
+{
+    const size_t taps = (size_t)geometry.kernel_h * geometry.kernel_w;
+    return (((((size_t)block * taps + tap) * geometry.offset_groups + offset_group) * 4 + corner) * shape.workers +
+            worker) *
+           shape.slab;
+}
+
+/* A worker's copy = 0, of the channels that its part adds to. */
+static void clear_copy(conv2d_geometry geometry, conv2d_fused_shape shape, __global REAL *copy, int pixels,
+                       int first_block, int end_block)
+{
+    if (shape.parts == 1) {
+        for (size_t i = 0; i < (size_t)pixels * shape.pitch; i++)
+            copy[i] = 0;
+        return;
+    }
+    const int first = find_block(geometry, shape, first_block).channel;
+    const int end = find_block(geometry, shape, end_block - 1).last_channel;
+    for (int p = 0; p < pixels; p++)
+        for (int c = first; c < end; c++)
+            copy[(size_t)p * shape.pitch + c] = 0;
+}
+
+/* Work-item (worker, part). The tensors are one image's. grad_output and weight are packed: (groups, out_blocks,
+ * out_pitch, out_lanes) and (groups, taps, tiles of channels, out_channels/groups, TILE). copies (workers, in_h*in_w +
+ * 1, pitch): sums of the input's gradient, the last row for what lies outside the map; grad_offset and grad_mask: null
+ * where they are not wanted; with several parts their dot products go to partial; accumulate: bit 0 for the offset, bit
+ * 1 for the mask. local memory: the gradient of the panel's columns; dot products; tables. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_fused_grad(
+    const conv2d_geometry geometry, const conv2d_fused_shape shape, __global const REAL *input, const PLACE input_place,
+    __global const REAL *zeros, WHERE_PARAMETERS __global const REAL *grad_output, __global OFFSET *grad_offset,
+    const PLACE grad_offset_place, __global OFFSET *grad_mask, const PLACE grad_mask_place, const int accumulate,
+    const int slab, __global REAL *partial, __global const REAL *weight, __global REAL *copies, __local REAL *columns,
+    __local REAL *dots, __local PLACED *placed, __local REAL *reals)
+{
+    const int worker = (int)get_global_id(0), part = (int)get_global_id(1);
     if (worker >= shape.workers)
         return;
-    const int plane = geometry.out_h * geometry.out_w;
     const int taps = geometry.kernel_h * geometry.kernel_w;
     const int group_channels = geometry.in_channels / geometry.groups;
     const int group_outputs = geometry.out_channels / geometry.groups;
     const int offset_channels = geometry.in_channels / geometry.offset_groups;
-    const int tiles = (group_channels + TILE - 1) / TILE;
-    const int steps = plane / ROWS + (plane % ROWS != 0); /* tiles of pixels, which are shared out evenly */
-    const int begin = (int)((long)steps * worker / shape.workers) * ROWS;
-    const int end = min(plane, (int)((long)steps * (worker + 1) / shape.workers) * ROWS);
+    const int tiles = (group_channels + TILE - 1) / TILE, blocks = count_blocks(geometry, shape);
+    const int first_block = (int)((long)blocks * part / shape.parts);
+    const int end_block = (int)((long)blocks * (part + 1) / shape.parts);
+    const int2 range = find_range(geometry, shape, worker, slab);
     const panel_tables tables = set_tables(placed, reals, shape.span);
     const panel_input from = {input + input_place.x, zeros, shape.pitch, geometry.in_h * geometry.in_w};
     const size_t copy_size = ((size_t)from.outside + 1) * shape.pitch;
@@ -245,50 +305,99 @@ conv2d_fused_grad(const conv2d_geometry geometry, const conv2d_fused_shape shape
         grad_mask += grad_mask_place.x;
     if (!grad_offset && !grad_mask)
         dots = 0;
-    if (copy)
-        for (size_t i = 0; i < copy_size; i++)
-            copy[i] = 0;
+    if (copy && slab == 0)
+        clear_copy(geometry, shape, copy, from.outside + 1, first_block, end_block);
 
-    for (int first = begin; first < end; first += shape.panel) {
-        const int count = min(shape.panel, end - first);
+    for (int first = range.x; first < range.y; first += shape.panel) {
+        const int count = min(shape.panel, range.y - first);
         find_bases(geometry, tables, shape.span, first, count);
         for (int tap = 0; tap < taps; tap++)
-            for (int group = 0; group < geometry.groups; group += shape.block_groups) {
-                const int end_group = min(geometry.groups, group + shape.block_groups);
-                for (int channel = group * group_channels; channel < end_group * group_channels;
-                     channel += shape.block_channels) {
-                    const int last_channel = min(end_group * group_channels, channel + shape.block_channels);
-                    for (int g = group; g < end_group; g++) {
-                        const int c = max(channel, g * group_channels);
-                        const int end_tile =
-                            (min(last_channel, (g + 1) * group_channels) - g * group_channels + TILE - 1) / TILE;
-                        for (int tile = (c - g * group_channels) / TILE; tile < end_tile; tile++)
-                            for (int p = 0; p < count; p += ROWS)
-                                multiply(grad_output + ((size_t)g * shape.out_blocks * shape.out_pitch + first + p) *
-                                                           shape.out_lanes,
-                                         shape, group_outputs,
-                                         weight + (((size_t)g * taps + tap) * tiles + tile) * group_outputs * TILE,
-                                         columns + p * shape.columns_pitch +
-                                             (g * group_channels + tile * TILE - channel));
-                    }
-                    for (int c = channel; c < last_channel;) {
-                        const int offset_group = c / offset_channels;
-                        const int end_run = min(last_channel, (offset_group + 1) * offset_channels);
-                        find_samples(geometry, from, tables, WHERE_PASSED offset_group, tap, shape.span, first, count);
-                        if (dots && c == offset_group * offset_channels)
-                            for (int i = 0; i < 4 * shape.span; i++)
-                                dots[i] = 0;
-                        for (int p = 0; p < count; p++)
-                            add_sample(from, copy, tables, shape.span, p, c, end_run,
-                                       columns + p * shape.columns_pitch + (c - channel), dots);
+            for (int b = first_block; b < end_block; b++) {
+                const channel_block block = find_block(geometry, shape, b);
+                for (int g = block.group; g < block.end_group; g++) {
+                    const int begin = g * group_channels, c = max(block.channel, begin) - begin;
+                    const int end = min(block.last_channel, begin + group_channels) - begin;
+                    for (int tile = c / TILE; tile * TILE < end; tile++)
+                        for (int p = 0; p < count; p += ROWS)
+                            multiply(grad_output +
+                                         ((size_t)g * shape.out_blocks * shape.out_pitch + first + p) * shape.out_lanes,
+                                     shape, group_outputs,
+                                     weight + (((size_t)g * taps + tap) * tiles + tile) * group_outputs * TILE,
+                                     columns + p * shape.columns_pitch + (begin + tile * TILE - block.channel));
+                }
+                for (int c = block.channel; c < block.last_channel;) {
+                    const int offset_group = c / offset_channels;
+                    const int end = min(block.last_channel, (offset_group + 1) * offset_channels);
+                    find_samples(geometry, from, tables, WHERE_PASSED offset_group, tap, shape.span, first, count);
+                    if (dots && (partial || c == offset_group * offset_channels))
+                        for (int i = 0; i < 4 * shape.span; i++)
+                            dots[i] = 0;
+                    for (int p = 0; p < count; p++)
+                        add_sample(from, copy, tables, shape.span, p, c, end,
+                                   columns + p * shape.columns_pitch + (c - block.channel), dots);
 #if KIND != 2
-                        if (dots && end_run == (offset_group + 1) * offset_channels)
-                            store_gradients(geometry, tables, WHERE_PASSED dots, shape.span, offset_group, tap, first,
-                                            count, grad_offset, grad_mask, accumulate);
-#endif
-                        c = end_run;
+                    if (dots && partial) {
+                        for (int k = 0; k < 4; k++)
+                            for (int p = 0; p < count; p++)
+                                partial[partial_index(geometry, shape, b, tap, offset_group, k, worker) + first -
+                                        range.x + p] = dots[k * shape.span + p];
+                    } else if (dots && end == (offset_group + 1) * offset_channels) {
+                        store_gradients(geometry, tables, WHERE_PASSED dots, shape.span, offset_group, tap, first,
+                                        count, grad_offset, grad_mask, accumulate);
                     }
+#endif
+                    c = end;
                 }
             }
     }
 }
+
+#if KIND != 2
+/* Gradients of offset and mask from the partial dot products of a slab: work-item (worker, tap of an offset group), and
+ * further ones as the launch is wide. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_fused_finish(
+    const conv2d_geometry geometry, const conv2d_fused_shape shape, __global const REAL *input, const PLACE input_place,
+    __global const REAL *zeros, WHERE_PARAMETERS __global const REAL *grad_output, __global OFFSET *grad_offset,
+    const PLACE grad_offset_place, __global OFFSET *grad_mask, const PLACE grad_mask_place, const int accumulate,
+    const int slab, __global const REAL *partial, __local REAL *dots, __local PLACED *placed, __local REAL *reals)
+{
+    const int worker = (int)get_global_id(0);
+    if (worker >= shape.workers)
+        return;
+    const int taps = geometry.kernel_h * geometry.kernel_w, blocks = count_blocks(geometry, shape);
+    const int offset_channels = geometry.in_channels / geometry.offset_groups;
+    const int2 range = find_range(geometry, shape, worker, slab);
+    const panel_tables tables = set_tables(placed, reals, shape.span);
+    offset += offset_place.x;
+    if (grad_offset)
+        grad_offset += grad_offset_place.x;
+#if KIND == 1
+    mask += mask_place.x;
+#endif
+    if (grad_mask)
+        grad_mask += grad_mask_place.x;
+
+    for (int first = range.x; first < range.y; first += shape.panel) {
+        const int count = min(shape.panel, range.y - first);
+        find_bases(geometry, tables, shape.span, first, count);
+        for (int k = (int)get_global_id(1); k < taps * geometry.offset_groups; k += (int)get_global_size(1)) {
+            const int tap = k % taps, offset_group = k / taps;
+            for (int i = 0; i < 4 * shape.span; i++)
+                dots[i] = 0;
+            for (int b = 0; b < blocks; b++) {
+                const channel_block block = find_block(geometry, shape, b);
+                if (block.channel / offset_channels > offset_group ||
+                    (block.last_channel - 1) / offset_channels < offset_group)
+                    continue;
+                for (int corner = 0; corner < 4; corner++)
+                    for (int p = 0; p < count; p++)
+                        dots[corner * shape.span + p] +=
+                            partial[partial_index(geometry, shape, b, tap, offset_group, corner, worker) + first -
+                                    range.x + p];
+            }
+            store_gradients(geometry, tables, WHERE_PASSED dots, shape.span, offset_group, tap, first, count,
+                            grad_offset, grad_mask, accumulate);
+        }
+    }
+}
+#endif

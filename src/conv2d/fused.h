@@ -17,8 +17,9 @@ enum {
     FUSED_BACK_INPUT,
     FUSED_BACK_GRAD_OUTPUT,
     FUSED_BACK_WEIGHT,
-    FUSED_BACK_COPIES, /* of the input's gradient */
-    FUSED_BACK_SUM,    /* of the weight's gradient, and what rounding has taken off it */
+    FUSED_BACK_COPIES,  /* of the input's gradient */
+    FUSED_BACK_PARTIAL, /* dot products of a slab, where several work-items share its channels */
+    FUSED_BACK_SUM,     /* of the weight's gradient, and what rounding has taken off it */
     FUSED_BACK_REST,
     FUSED_BACK_BIAS, /* PARAMETER_PARTS of parameters.h */
     FUSED_BACKWARD_PARTS = FUSED_BACK_BIAS + PARAMETER_PARTS
@@ -44,7 +45,7 @@ typedef struct fused_plan {
     int64_t pitch;                         /* elements from a pixel of the input to the next */
     fused_form forward, grad, grad_weight; /* rows 0: not prepared */
     cldeform__parameter_steps parameters;
-    cldeform__kernel *clear, *transpose, *pack_tiles, *pack_channel_tiles, *pack_grad_output, *add_copies;
+    cldeform__kernel *clear, *transpose, *pack_tiles, *pack_channel_tiles, *pack_grad_output, *add_copies, *finish;
 } fused_plan;
 
 /* The algorithm's `refuses`, `plan` and `workspace` (conv2d.h). */

@@ -5,6 +5,7 @@
 #include "../geometry.h"
 
 static const cldeform_passes from_grad_columns = CLDEFORM_GRAD_INPUT | CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK;
+static const cldeform_passes from_dots = CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK;
 static const cldeform_passes from_input = CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK | CLDEFORM_GRAD_WEIGHT;
 static const cldeform_passes from_both =
     CLDEFORM_GRAD_INPUT | CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK | CLDEFORM_GRAD_WEIGHT;
@@ -16,6 +17,21 @@ static bool copy_elements(const cldeform_conv2d *conv, const fused_plan *plan, i
 {
     const int64_t sizes[] = {conv->problem.in_h * conv->problem.in_w + 1, plan->pitch};
     return cldeform__product(sizes, 2, elements);
+}
+
+/* Elements of the partial dot products of a slab. */
+static bool partial_elements(const cldeform_conv2d *conv, const fused_plan *plan, int64_t *elements)
+{
+    const conv2d_fused_shape *shape = &plan->grad.shape;
+    const int64_t channels = conv->problem.in_channels / conv->problem.groups;
+    const int64_t sizes[] = {cldeform__divide_up(conv->problem.groups, shape->block_groups),
+                             cldeform__divide_up(shape->block_groups * channels, shape->block_channels),
+                             conv->sizes.taps,
+                             conv->problem.offset_groups,
+                             4,
+                             shape->workers,
+                             shape->slab};
+    return cldeform__product(sizes, 7, elements);
 }
 
 /* Elements of the sum of the weight's gradient. */
@@ -44,7 +60,7 @@ static bool keeps_rest(const cldeform_conv2d *conv, const fused_plan *plan)
 bool cldeform__fused_size_backward(const cldeform_conv2d *conv, const fused_plan *plan, cldeform_passes passes,
                                    size_t parts[FUSED_BACKWARD_PARTS])
 {
-    int64_t n_copy, n_copies, n_sum, n_packed;
+    int64_t n_copy, n_copies, n_sum, n_packed, n_partial = 0;
     const size_t size = plan->real_size;
     for (int i = 0; i < FUSED_BACKWARD_PARTS; i++)
         parts[i] = 0;
@@ -62,6 +78,9 @@ bool cldeform__fused_size_backward(const cldeform_conv2d *conv, const fused_plan
     if ((passes & CLDEFORM_GRAD_INPUT) && !cldeform__bytes(n_copies, size, &parts[FUSED_BACK_COPIES]))
         return false;
     if ((passes & CLDEFORM_GRAD_WEIGHT) && !cldeform__bytes(n_sum, size, &parts[FUSED_BACK_SUM]))
+        return false;
+    if ((passes & from_dots) && plan->grad.shape.parts > 1 &&
+        (!partial_elements(conv, plan, &n_partial) || !cldeform__bytes(n_partial, size, &parts[FUSED_BACK_PARTIAL])))
         return false;
     parts[FUSED_BACK_REST] = keeps_rest(conv, plan) ? parts[FUSED_BACK_SUM] : 0;
     return !(passes & CLDEFORM_GRAD_BIAS) || cldeform__bias_sizes(conv, 1, &parts[FUSED_BACK_BIAS]);
@@ -160,40 +179,82 @@ static double bytes_read(const cldeform_conv2d *conv)
            (double)(conv->sizes.offset + conv->sizes.mask) * (double)cldeform__dtype_size(conv->problem.offset_dtype);
 }
 
-static cldeform_status enqueue_grad(const cldeform_conv2d *conv, cldeform__call *call,
+/* One slab: the gradients of input, offset and mask, or with several parts of the channels what they consist of. */
+static cldeform_status enqueue_slab(const cldeform_conv2d *conv, cldeform__call *call, int64_t number, double share,
                                     const cldeform__conv2d_operands *operands,
                                     const cldeform__conv2d_gradients *gradients,
                                     const cl_mem parts[FUSED_BACKWARD_PARTS])
 {
+    cldeform_status status;
     const fused_plan *plan = conv->plan;
     const fused_form *form = &plan->grad;
     const cl_ulong2 offset_place = cldeform__place_of(&gradients->grad_offset);
     const cl_ulong2 mask_place = cldeform__place_of(&gradients->grad_mask);
+    const cl_int slab = (cl_int)number;
     const cl_int accumulate =
         (gradients->accumulate & CLDEFORM_GRAD_OFFSET ? 1 : 0) | (gradients->accumulate & CLDEFORM_GRAD_MASK ? 2 : 0);
     cldeform__argument_list list = {.n = 0};
     begin_values values;
     add_begin(&list, &values, conv, form, operands, parts);
-    ADD_ARGUMENT(&list, parts[FUSED_BACK_WEIGHT]);
-    ADD_ARGUMENT(&list, parts[FUSED_BACK_COPIES]);
     ADD_ARGUMENT(&list, gradients->grad_offset.buffer);
     ADD_ARGUMENT(&list, offset_place);
     ADD_ARGUMENT(&list, gradients->grad_mask.buffer);
     ADD_ARGUMENT(&list, mask_place);
     ADD_ARGUMENT(&list, accumulate);
+    ADD_ARGUMENT(&list, slab);
+    ADD_ARGUMENT(&list, parts[FUSED_BACK_PARTIAL]);
+    cldeform__argument_list finish = list;
+    ADD_ARGUMENT(&list, parts[FUSED_BACK_WEIGHT]);
+    ADD_ARGUMENT(&list, parts[FUSED_BACK_COPIES]);
     cldeform__fused_add_local(&list, form);
     const cldeform__launch launch = {
         .step = "fused_grad",
         .kernel = form->kernel,
         .arguments = list.arguments,
         .n_arguments = list.n,
-        .items = {(size_t)form->shape.workers, 1, 1},
+        .items = {(size_t)form->shape.workers, (size_t)form->shape.parts, 1},
         .group = 1,
-        .flop = product_flop(conv),
-        .bytes = bytes_read(conv) + (double)conv->sizes.weight * (double)plan->real_size +
-                 (double)conv->sizes.input * (double)plan->real_size * 2 * (double)form->shape.workers,
+        .flop = share * product_flop(conv),
+        .bytes = share * (bytes_read(conv) + (double)conv->sizes.weight * (double)plan->real_size +
+                          (double)conv->sizes.input * (double)plan->real_size * 2 * (double)form->shape.workers),
     };
-    return cldeform__call_launch(call, &launch);
+    TRY(cldeform__call_launch(call, &launch));
+    if (parts[FUSED_BACK_PARTIAL]) {
+        fused_form tables = *form; /* all but the columns */
+        tables.columns = 0;
+        cldeform__fused_add_local(&finish, &tables);
+        const cldeform__launch last = {
+            .step = "fused_finish",
+            .kernel = plan->finish,
+            .arguments = finish.arguments,
+            .n_arguments = finish.n,
+            .items = {(size_t)form->shape.workers,
+                      cldeform__fused_groups(conv->sizes.taps * conv->problem.offset_groups), 1},
+            .group = 1,
+            .bytes = share * (double)(conv->sizes.offset + conv->sizes.mask) *
+                     (double)cldeform__dtype_size(conv->problem.offset_dtype) * 2,
+        };
+        TRY(cldeform__call_launch(call, &last));
+    }
+done:
+    return status;
+}
+
+static cldeform_status enqueue_grad(const cldeform_conv2d *conv, cldeform__call *call,
+                                    const cldeform__conv2d_operands *operands,
+                                    const cldeform__conv2d_gradients *gradients,
+                                    const cl_mem parts[FUSED_BACKWARD_PARTS])
+{
+    cldeform_status status = CLDEFORM_OK;
+    const fused_plan *plan = conv->plan;
+    const conv2d_fused_shape *shape = &plan->grad.shape;
+    const int64_t steps = cldeform__divide_up(conv->sizes.out_plane, plan->grad.rows);
+    const int64_t range = cldeform__divide_up(steps, shape->workers) * plan->grad.rows; /* of the longest */
+    const int64_t slabs = cldeform__divide_up(range, shape->slab);
+    for (int64_t slab = 0; slab < slabs; slab++)
+        TRY(enqueue_slab(conv, call, slab, 1 / (double)slabs, operands, gradients, parts));
+done:
+    return status;
 }
 
 static cldeform_status enqueue_add_copies(const cldeform_conv2d *conv, cldeform__call *call,

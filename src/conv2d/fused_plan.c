@@ -41,7 +41,7 @@ static int64_t find_pitch(const cldeform_conv2d *conv, const fused_plan *plan)
 }
 
 static cldeform_status get_kernel(const cldeform_conv2d *conv, const fused_plan *plan, fused_form *form,
-                                  const char *family, const char *more)
+                                  const char *family, const char *name, const char *more, cldeform__kernel **kernel)
 {
     cldeform_status status;
     cldeform__program *program = NULL;
@@ -50,7 +50,7 @@ static cldeform_status get_kernel(const cldeform_conv2d *conv, const fused_plan 
     snprintf(options, sizeof options, "%s -DDIRECT=%d -DLANES=%d -DVECTORS=%d -DROWS=%d%s", plan->options,
              !plan->packs_input, form->lanes, form->vectors, form->rows, more);
     TRY(cldeform__program_get(conv->context, family, options, &program));
-    TRY(cldeform__program_require(program, family, &form->kernel));
+    TRY(cldeform__program_require(program, name, kernel));
 done:
     return status;
 }
@@ -73,11 +73,14 @@ static cldeform_status prepare_backward(const cldeform_conv2d *conv, fused_plan 
 {
     cldeform_status status;
     const cldeform_passes passes = conv->problem.passes;
-    const bool open = conv->problem.offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN;
+    const char *more = conv->problem.offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN ? " -DSAMPLE_OPEN=1" : "";
     if (passes & (CLDEFORM_GRAD_INPUT | CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK))
-        TRY(get_kernel(conv, plan, &plan->grad, "conv2d_fused_grad", open ? " -DSAMPLE_OPEN=1" : ""));
+        TRY(get_kernel(conv, plan, &plan->grad, "conv2d_fused_grad", "conv2d_fused_grad", more, &plan->grad.kernel));
     if (passes & CLDEFORM_GRAD_WEIGHT)
-        TRY(get_kernel(conv, plan, &plan->grad_weight, "conv2d_fused_grad_weight", ""));
+        TRY(get_kernel(conv, plan, &plan->grad_weight, "conv2d_fused_grad_weight", "conv2d_fused_grad_weight", "",
+                       &plan->grad_weight.kernel));
+    if ((passes & (CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK)) && plan->grad.shape.parts > 1)
+        TRY(get_kernel(conv, plan, &plan->grad, "conv2d_fused_grad", "conv2d_fused_finish", more, &plan->finish));
     TRY(cldeform__program_require(pack, "conv2d_pack_channel_tiles", &plan->pack_channel_tiles));
     TRY(cldeform__program_require(pack, "conv2d_pack_grad_output", &plan->pack_grad_output));
     TRY(cldeform__program_require(pack, "conv2d_add_copies", &plan->add_copies));
@@ -121,7 +124,7 @@ static cldeform_status prepare(const cldeform_conv2d *conv, fused_plan *plan)
     TRY(cldeform__program_require(program, "conv2d_pack_tiles", &plan->pack_tiles));
     TRY(cldeform__program_require(program, "conv2d_clear_pixels", &plan->clear));
     if (forward)
-        TRY(get_kernel(conv, plan, &plan->forward, "conv2d_fused", ""));
+        TRY(get_kernel(conv, plan, &plan->forward, "conv2d_fused", "conv2d_fused", "", &plan->forward.kernel));
     if (backward)
         TRY(prepare_backward(conv, plan, program));
     if (plan->packs_input) {

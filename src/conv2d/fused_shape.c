@@ -188,6 +188,14 @@ static void set_grad_panel(const fused_plan *plan, fused_form *form, int64_t pan
     form->sums = (size_t)form->shape.span * 4 * plan->real_size;
 }
 
+/* Pixels of a worker in a slab, so that the partial dot products of all blocks take about 1 MiB. */
+static int64_t slab_pixels(const cldeform_conv2d *conv, const fused_plan *plan, const fused_form *form, int64_t blocks)
+{
+    const int64_t of_pixel = blocks * conv->sizes.taps * conv->problem.offset_groups * 4 * form->shape.workers;
+    const int64_t panels = (1 << 20) / (int64_t)plan->real_size / form->shape.panel / of_pixel;
+    return cldeform__at_most((panels > 1 ? panels : 1) * form->shape.panel, conv->sizes.out_plane);
+}
+
 cldeform_status cldeform__fused_shape_grad(const cldeform_conv2d *conv, const fused_plan *plan, fused_form *form)
 {
     const cldeform_conv2d_problem *problem = &conv->problem;
@@ -199,13 +207,19 @@ cldeform_status cldeform__fused_shape_grad(const cldeform_conv2d *conv, const fu
     shape->block_taps = 1;
     const int64_t tile = (int64_t)form->lanes * form->vectors;
     const int64_t step = tile > form->vector ? tile : form->vector; /* both are powers of two */
-    int64_t block = round_to(tuning->fused_depth, step);
-    for (;; block = round_to(block / 2, step)) {
+    const int64_t steps = cldeform__divide_up(conv->sizes.out_plane, form->rows);
+    const int64_t units = (int64_t)conv->context->facts.compute_units;
+    const int64_t workers = cldeform__at_most(cldeform__at_most(tuning->fused_copies, units), steps);
+    const int64_t wanted = cldeform__divide_up(units, workers); /* parts of the channels */
+    int64_t blocks = 1;
+    for (int64_t block = round_to(tuning->fused_depth, step);; block = round_to(block / 2, step)) {
         const int64_t groups = cldeform__at_most(block / channels, problem->groups);
         shape->block_groups = (cl_int)(groups < 1 ? 1 : groups);
         shape->block_channels = (cl_int)(groups < 1 ? block : groups * channels);
+        blocks = cldeform__divide_up(problem->groups, shape->block_groups) *
+                 cldeform__divide_up(shape->block_groups * channels, shape->block_channels);
         set_grad_panel(plan, form, form->rows);
-        if (cldeform__fused_local_bytes(form) <= budget)
+        if (cldeform__fused_local_bytes(form) <= budget && (blocks >= wanted || block == step))
             break;
         if (block == step)
             return too_large(conv, form);
@@ -218,9 +232,9 @@ cldeform_status cldeform__fused_shape_grad(const cldeform_conv2d *conv, const fu
         best = panel;
     }
     set_grad_panel(plan, form, best);
-    const int64_t steps = cldeform__divide_up(conv->sizes.out_plane, form->rows);
-    const int64_t workers = cldeform__at_most(tuning->fused_copies, (int64_t)conv->context->facts.compute_units);
-    shape->workers = (cl_int)cldeform__at_most(workers, steps);
+    shape->workers = (cl_int)workers;
+    shape->parts = (cl_int)cldeform__at_most(blocks, wanted);
+    shape->slab = shape->parts > 1 ? (cl_int)slab_pixels(conv, plan, form, blocks) : (cl_int)conv->sizes.out_plane;
     const double taps = (double)conv->sizes.taps, all = (double)problem->in_channels;
     const double pixels = (double)(cldeform__divide_up(steps, shape->workers) + 1) * form->rows;
     return check_loops(conv, taps * (sample_loops(conv, form, pixels, all) * 2 +
