@@ -303,13 +303,12 @@ static cldeform_status enqueue_grad_weight(const cldeform_conv2d *conv, cldeform
     ADD_ARGUMENT(&list, parts[FUSED_BACK_REST]);
     ADD_ARGUMENT(&list, first);
     cldeform__fused_add_local(&list, form);
-    const int64_t blocks = cldeform__divide_up(conv->problem.in_channels, form->shape.block_channels);
     const cldeform__launch launch = {
         .step = "fused_grad_weight",
         .kernel = form->kernel,
         .arguments = list.arguments,
         .n_arguments = list.n,
-        .items = {(size_t)(blocks * conv->sizes.taps), 1, 1},
+        .items = {(size_t)form->shape.parts, 1, 1},
         .group = 1,
         .flop = product_flop(conv),
         .bytes = bytes_read(conv) + 2 * (double)conv->sizes.weight * (double)plan->real_size,

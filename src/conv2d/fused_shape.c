@@ -256,11 +256,16 @@ static void set_run(const cldeform_conv2d *conv, const fused_plan *plan, fused_f
     form->sums = 0;
 }
 
+/* Taps of blocks of channels: what the work-items share out. */
+static int64_t units_of(const cldeform_conv2d *conv, int64_t block)
+{
+    return conv->sizes.taps * cldeform__divide_up(conv->problem.in_channels, block);
+}
+
 /* How long all blocks of channels take on all compute units, if there is nothing else to share out. */
 static int64_t block_cost(const cldeform_conv2d *conv, int64_t block)
 {
-    const int64_t items = conv->sizes.taps * cldeform__divide_up(conv->problem.in_channels, block);
-    const int64_t turns = cldeform__divide_up(items, (int64_t)conv->context->facts.compute_units);
+    const int64_t turns = cldeform__divide_up(units_of(conv, block), (int64_t)conv->context->facts.compute_units);
     return turns * (block + 4); /* what it costs to find samples again */
 }
 
@@ -293,9 +298,13 @@ cldeform_status cldeform__fused_shape_grad_weight(const cldeform_conv2d *conv, c
         else
             return too_large(conv, form);
     }
+    shape->parts =
+        (cl_int)cldeform__at_most(conv->sizes.taps * cldeform__divide_up(problem->in_channels, shape->block_channels),
+                                  (int64_t)conv->context->facts.compute_units);
     set_run(conv, plan, form, cldeform__divide_up(plane, cldeform__divide_up(plane, run)));
     const double pixels = (double)plane + form->vector, block = (double)shape->block_channels;
-    return check_loops(conv, sample_loops(conv, form, pixels, block) +
-                                 (block / form->rows + block / form->vector + (double)problem->groups) *
-                                     ((double)outputs / form->lanes + 2) * pixels);
+    const double units = (double)(cldeform__divide_up(units_of(conv, shape->block_channels), shape->parts));
+    return check_loops(conv, units * (sample_loops(conv, form, pixels, block) +
+                                      (block / form->rows + block / form->vector + (double)problem->groups) *
+                                          ((double)outputs / form->lanes + 2) * pixels));
 }
