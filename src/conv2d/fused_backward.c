@@ -279,8 +279,7 @@ static cldeform_status enqueue_add_copies(const cldeform_conv2d *conv, cldeform_
         .kernel = plan->add_copies,
         .arguments = arguments,
         .n_arguments = 10,
-        .items = {(size_t)cldeform__divide_up(pixels, FUSED_TURN),
-                  cldeform__fused_groups(cldeform__divide_up(channels, FUSED_TURN)), 1},
+        .items = {(size_t)cldeform__divide_up(pixels, FUSED_TURN), 1, 1},
         .group = 1,
         .flop = (double)conv->sizes.input * (double)(n_copies - 1),
         .bytes = (double)conv->sizes.input *
