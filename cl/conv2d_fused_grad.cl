@@ -73,13 +73,22 @@ static void add_sample(panel_input input, __global REAL *copy, panel_tables tabl
     __global const REAL *from[CORNERS];
     __global REAL *to[CORNERS];
     REALV weight[CORNERS], sum[CORNERS];
-    int exists = 0;
+    const PLACED outside = (PLACED)input.outside * PLACE_SCALE(input);
+    int exists = 0, adds = 1;
+#if SAMPLE_OPEN
+    /* at exactly -1 a sample has a derivative, but no weight that is not 0: it adds nothing, whatever its factors are
+     */
+    REAL all = 0;
+    FOR_CORNERS(k)
+    all += tables.corner[k * span + p] != outside ? tables.weight[k * span + p] : 0;
+    adds = all > 0;
+#endif
     FOR_CORNERS(k)
     {
         const PLACED corner = tables.corner[k * span + p];
-        exists |= corner != (PLACED)input.outside * PLACE_SCALE(input);
+        exists |= corner != outside;
         from[k] = find_corner(input, corner);
-        to[k] = copy + AT_CORNER(input, corner);
+        to[k] = copy + AT_CORNER(input, adds ? corner : outside);
 #if KIND == 2
         weight[k] = (REALV)1;
 #elif KIND == 1
