@@ -96,7 +96,7 @@ conv2d_fused(const conv2d_geometry geometry, const conv2d_fused_shape shape, __g
     const int output_blocks = (tiles + shape.block_tiles - 1) / shape.block_tiles;
     const int blocks = (geometry.groups + shape.block_groups - 1) / shape.block_groups * output_blocks;
     const int tap_pitch = shape.panel * shape.columns_pitch;
-    const panel_tables tables = set_tables(placed, reals, shape.span);
+    const panel_tables tables = set_tables(placed, reals, shape.span, shape.block_taps);
     const panel_input from = {input + PLACE_OF_IMAGE(input_place, image), zeros, shape.pitch,
                               geometry.in_h * geometry.in_w};
 #if KIND != 2
@@ -124,12 +124,12 @@ conv2d_fused(const conv2d_geometry geometry, const conv2d_fused_shape shape, __g
                     const int offset_group = c / offset_channels;
                     const int end = min(last_channel, (offset_group + 1) * offset_channels);
                     for (int t = 0; t < block_taps; t++)
-                        find_samples(geometry, from, tables_of(tables, t, shape.span), WHERE_PASSED offset_group,
-                                     tap + t, shape.span, first, count);
+                        find_samples(geometry, from, tables, WHERE_PASSED offset_group, t, tap + t, shape.span, first,
+                                     count);
                     /* all taps of a pixel: they share corners */
                     for (int p = 0; p < rows; p++)
                         for (int t = 0; t < block_taps; t++)
-                            take_sample(from, tables_of(tables, t, shape.span), shape.span, p, c, end,
+                            take_sample(from, tables, shape.span, t, p, c, end,
                                         columns + t * tap_pitch + p * shape.columns_pitch + (c - channel), VECTOR);
                     c = end;
                 }

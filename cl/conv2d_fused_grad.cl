@@ -75,7 +75,7 @@ static void add_sample(panel_input input, __global REAL *copy, panel_tables tabl
     REALV weight[CORNERS], sum[CORNERS];
     const PLACED outside = (PLACED)input.outside * PLACE_SCALE(input);
     int exists = 0, adds = 1;
-#if SAMPLE_OPEN
+#if SAMPLE_OPEN && KIND != 2
     /* at exactly -1 a sample has a derivative, but no weight that is not 0: it adds nothing, whatever its factors are
      */
     REAL all = 0;
@@ -298,7 +298,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_fused_grad(
     const int first_block = (int)((long)blocks * part / shape.parts);
     const int end_block = (int)((long)blocks * (part + 1) / shape.parts);
     const int2 range = find_range(geometry, shape, worker, slab);
-    const panel_tables tables = set_tables(placed, reals, shape.span);
+    const panel_tables tables = set_tables(placed, reals, shape.span, 1);
     const panel_input from = {input + input_place.x, zeros, shape.pitch, geometry.in_h * geometry.in_w};
     const size_t copy_size = ((size_t)from.outside + 1) * shape.pitch;
     __global REAL *const copy = copies ? copies + worker * copy_size : 0;
@@ -337,7 +337,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_fused_grad(
                 for (int c = block.channel; c < block.last_channel;) {
                     const int offset_group = c / offset_channels;
                     const int end = min(block.last_channel, (offset_group + 1) * offset_channels);
-                    find_samples(geometry, from, tables, WHERE_PASSED offset_group, tap, shape.span, first, count);
+                    find_samples(geometry, from, tables, WHERE_PASSED offset_group, 0, tap, shape.span, first, count);
                     if (dots && (partial || c == offset_group * offset_channels))
                         for (int i = 0; i < 4 * shape.span; i++)
                             dots[i] = 0;
@@ -376,7 +376,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_fused_finish
     const int taps = geometry.kernel_h * geometry.kernel_w, blocks = count_blocks(geometry, shape);
     const int offset_channels = geometry.in_channels / geometry.offset_groups;
     const int2 range = find_range(geometry, shape, worker, slab);
-    const panel_tables tables = set_tables(placed, reals, shape.span);
+    const panel_tables tables = set_tables(placed, reals, shape.span, 1);
     offset += offset_place.x;
     if (grad_offset)
         grad_offset += grad_offset_place.x;

@@ -72,7 +72,7 @@ conv2d_fused_grad_weight(const conv2d_geometry geometry, const conv2d_fused_shap
     if (get_global_id(0) >= (size_t)shape.parts)
         return;
     const size_t block = (size_t)shape.out_pitch * LANES; /* elements of a block of grad_output */
-    const panel_tables tables = set_tables(placed, reals, shape.span);
+    const panel_tables tables = set_tables(placed, reals, shape.span, 1);
     const panel_input from = {input + input_place.x, zeros, shape.pitch, geometry.in_h * geometry.in_w};
 #if KIND != 2
     offset += offset_place.x;
@@ -93,9 +93,9 @@ conv2d_fused_grad_weight(const conv2d_geometry geometry, const conv2d_fused_shap
             for (int c = channel; c < last_channel;) {
                 const int offset_group = c / offset_channels;
                 const int end = min(last_channel, (offset_group + 1) * offset_channels);
-                find_samples(geometry, from, tables, WHERE_PASSED offset_group, tap, shape.span, first, count);
+                find_samples(geometry, from, tables, WHERE_PASSED offset_group, 0, tap, shape.span, first, count);
                 for (int p = 0; p < count; p++)
-                    take_sample(from, tables, shape.span, p, c, end, run + p * VECTOR, shape.panel * VECTOR);
+                    take_sample(from, tables, shape.span, 0, p, c, end, run + p * VECTOR, shape.panel * VECTOR);
                 run += (end - c + VECTOR - 1) / VECTOR * shape.panel * VECTOR;
                 c = end;
             }

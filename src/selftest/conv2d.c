@@ -238,9 +238,20 @@ static cldeform_conv2d_problem problem_of(const check *row)
     return problem;
 }
 
-static cldeform_status run_check(cldeform_context *context, cl_command_queue queue, const check *row)
+/* Rows that the fused algorithm is checked on too: every type, kind and layout, one border of each. */
+static const struct {
+    const char *name;
+    int row;
+} fused_checks[] = {
+    {"conv2d fused v1 fp32 nchw", 0}, {"conv2d fused v2 fp32 nchw edge", 2}, {"conv2d fused v2 fp32 nhwc", 3},
+    {"conv2d fused v2 fp16 nchw", 5}, {"conv2d fused plain fp32 nhwc", 8},   {"conv2d fused v2 fp64 nchw", 9},
+};
+
+static cldeform_status run_check(cldeform_context *context, cl_command_queue queue, const check *row,
+                                 cldeform_algorithm algorithm)
 {
-    const cldeform_conv2d_problem problem = problem_of(row);
+    cldeform_conv2d_problem problem = problem_of(row);
+    problem.algorithm = algorithm;
     return check_conv2d(context, queue, &problem, CLDEFORM_FORWARD | (row->backward ? CLDEFORM_BACKWARD : 0),
                         row->activation == AS_IS ? 0 : 1e-5);
 }
@@ -252,10 +263,11 @@ static cldeform_status check_way(const cldeform_context *context, cl_command_que
     cldeform_status status;
     cldeform_context *tuned = NULL;
     cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
-    const cldeform_conv2d_problem problem = problem_of(&checks[0]);
+    cldeform_conv2d_problem problem = problem_of(&checks[0]);
     options.cache_dir = context->cache_dir ? context->cache_dir : "";
     TRY(cldeform_context_create(context->cl, context->device, &options, &tuned));
     tuned->tuning.col2im = way;
+    problem.algorithm = CLDEFORM_ALGORITHM_IM2COL;
     TRY(check_conv2d(tuned, queue, &problem, CLDEFORM_GRAD_INPUT, 0));
 done:
     cldeform_context_destroy(tuned);
@@ -269,7 +281,15 @@ void cldeform__selftest_conv2d(cldeform_context *context, cl_command_queue queue
     const cldeform_conv2d_problem first = problem_of(&checks[0]);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (checks[i].dtype != CLDEFORM_F64 || context->facts.fp64)
-            tell(checks[i].name, run_check(context, queue, &checks[i]), user);
+            tell(checks[i].name, run_check(context, queue, &checks[i], CLDEFORM_ALGORITHM_IM2COL), user);
+    for (size_t i = 0; i < sizeof fused_checks / sizeof fused_checks[0]; i++) {
+        const check *row = &checks[fused_checks[i].row];
+        if (row->dtype == CLDEFORM_F64 && !context->facts.fp64)
+            continue;
+        const cldeform_status status = run_check(context, queue, row, CLDEFORM_ALGORITHM_FUSED);
+        if (status != CLDEFORM_UNSUPPORTED) /* a device that cannot take the panels never runs these kernels */
+            tell(fused_checks[i].name, status, user);
+    }
     for (int way = 0; way < 3; way++)
         tell(ways[way], check_way(context, queue, way), user);
     tell("offset statistics", check_statistics(context, queue, &first), user);
