@@ -103,12 +103,14 @@ static cldeform_status check_loops(const cldeform_conv2d *conv, double iteration
     return CLDEFORM_OK;
 }
 
-/* Iterations over the tables and samples of so many pixels of a tap, for so many channels. */
+/* Iterations over the tables and samples of so many pixels of a tap, for so many channels. Most are for runs of
+ * channels that are no whole vectors, whose rests are taken one by one, and for offsets that do not lie side by side.
+ */
 static double sample_loops(const cldeform_conv2d *conv, const fused_form *form, double pixels, double channels)
 {
     const double offset_channels = (double)(conv->problem.in_channels / conv->problem.offset_groups);
-    const double runs = channels / offset_channels + 2;
-    return pixels * runs * 8 + pixels * (channels / form->vector + runs);
+    const double runs = channels / offset_channels + channels / (double)form->shape.block_channels + 2;
+    return pixels * runs * (24 + 5 * (double)form->vector) + pixels * (channels / form->vector + runs);
 }
 
 /* ---- forward ------------------------------------------------------------------------------------------- */
@@ -171,7 +173,7 @@ cldeform_status cldeform__fused_shape_forward(const cldeform_conv2d *conv, const
     const double pixels = (double)shape->span, block = (double)(shape->block_groups * (int64_t)channels);
     return check_loops(conv, pixels * 2 + (double)taps * sample_loops(conv, form, pixels, block) +
                                  (double)shape->block_tiles * ((double)best / form->rows) * (double)taps * block +
-                                 (double)shape->sums_pitch * pixels);
+                                 (double)shape->sums_pitch * pixels * 3);
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------ */
