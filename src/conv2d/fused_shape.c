@@ -113,6 +113,12 @@ static double sample_loops(const cldeform_conv2d *conv, const fused_form *form, 
     return pixels * runs * (24 + 5 * (double)form->vector) + pixels * (channels / form->vector + runs);
 }
 
+/* Iterations of a step of a tile's product, where a compiler does not unroll what it is asked to. */
+static double tile_loops(const fused_form *form)
+{
+    return 1 + form->vectors + (double)form->rows * (1 + form->vectors);
+}
+
 /* ---- forward ------------------------------------------------------------------------------------------- */
 
 /* Blocks of groups, channels and taps for a depth of about fused_depth, and tiles of outputs; then the panel. */
@@ -172,7 +178,8 @@ cldeform_status cldeform__fused_shape_forward(const cldeform_conv2d *conv, const
     set_panel(plan, form, best);
     const double pixels = (double)shape->span, block = (double)(shape->block_groups * (int64_t)channels);
     return check_loops(conv, pixels * 2 + (double)taps * sample_loops(conv, form, pixels, block) +
-                                 (double)shape->block_tiles * ((double)best / form->rows) * (double)taps * block +
+                                 (double)shape->block_tiles * ((double)best / form->rows) * (double)taps * block *
+                                     tile_loops(form) +
                                  (double)shape->sums_pitch * pixels * 3);
 }
 
@@ -241,7 +248,7 @@ cldeform_status cldeform__fused_shape_grad(const cldeform_conv2d *conv, const fu
     const double pixels = (double)(cldeform__divide_up(steps, shape->workers) + 1) * form->rows;
     return check_loops(conv, taps * (sample_loops(conv, form, pixels, all) * 2 +
                                      (all / (double)tile + (double)problem->groups) * pixels / form->rows *
-                                         (double)(problem->out_channels / problem->groups)) +
+                                         (double)(problem->out_channels / problem->groups) * tile_loops(form)) +
                                  (double)(problem->in_h * problem->in_w + 1) * (all + 2 * form->vector));
 }
 
@@ -308,5 +315,5 @@ cldeform_status cldeform__fused_shape_grad_weight(const cldeform_conv2d *conv, c
     const double units = (double)(cldeform__divide_up(units_of(conv, shape->block_channels), shape->parts));
     return check_loops(conv, units * (sample_loops(conv, form, pixels, block) +
                                       (block / form->rows + block / form->vector + (double)problem->groups) *
-                                          ((double)outputs / form->lanes + 2) * pixels));
+                                          ((double)outputs / form->lanes + 2) * pixels * tile_loops(form)));
 }
