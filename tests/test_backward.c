@@ -1,4 +1,5 @@
 /* Convolution backward against the reference: exactly where the data allows it, else within an error bound. */
+#include "algorithms.h"
 #include "conv_cases.h"
 #include "backward.h"
 
@@ -23,12 +24,18 @@ static void set_rule(cldeform_conv2d_problem *problem, int rule)
 
 /* Whether kind, layout and rule, as indices, are run in this type for shape number `row`. Each kind and rule has
  * kernels of its own, but another type changes only how they load and store: there, and on a second device, each value
- * of each comes up, not all together. (The layout matters only to few kernels here.) */
+ * of each comes up, not all together. (The layout matters only to few kernels here.) Fused has other kernels for each
+ * tile too: with each tile two of these, and all of these with one or the other. */
 static bool is_taken(cldeform_dtype dtype, int row, int k, int l, int rule)
 {
     const bool single = dtype == CLDEFORM_F32;
     if (device.extent == TEST_ALL)
         return true;
+    if (test_algorithm == CLDEFORM_ALGORITHM_FUSED && device.extent == TEST_USUAL) {
+        const int tile = test_fused_tile(test_conv_cases[row].in_channels / test_conv_cases[row].groups);
+        const int form = k == 2 ? 12 + l : 6 * k + 2 * rule + l; /* 0 to 13 */
+        return (form + 2 * tile) % 7 == 0 && (single || tile == (dtype == CLDEFORM_F16 ? 2 : 3));
+    }
     if ((row + k + l + rule) % 2 != 0)
         return false;
     if (device.extent == TEST_USUAL && single)
@@ -114,7 +121,7 @@ static void subsets(void **state)
     (void)state;
     for (int k = 0; k < 3; k++) {
         cldeform_conv2d_problem problem = test_small_problem(kinds[k]);
-        problem.layout = layouts[k % 2];
+        problem.layout = layouts[(k + 1) % 2];
         problem.deterministic = 1;
         test_backward g;
         test_backward_create(&g, &problem, TEST_RANDOM, 5);
@@ -196,7 +203,7 @@ static void write_only_gradients(void **state)
     (void)state;
     for (int k = 0; k < 3; k++) {
         cldeform_conv2d_problem problem = test_small_problem(kinds[k]);
-        problem.layout = layouts[k % 2];
+        problem.layout = layouts[(k + 1) % 2];
         test_backward_check_problem(&device, &problem,
                                     &(test_run){.output_flags = CL_MEM_WRITE_ONLY, .strided = k == 0}, TEST_EXACT, 3);
     }
@@ -255,7 +262,7 @@ static void mask_activations(void **state)
     (void)state;
     for (int a = CLDEFORM_MASK_SIGMOID; a <= CLDEFORM_MASK_SIGMOID_X2; a++) {
         for (int l = 0; l < 2; l++) {
-            if (device.extent == TEST_PART && (a != CLDEFORM_MASK_SIGMOID_X2 || l == 0))
+            if ((device.extent == TEST_PART && (a != CLDEFORM_MASK_SIGMOID_X2 || l == 0)) || !test_takes_form(a, l, 0))
                 continue;
             cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
             problem.mask_activation = (cldeform_mask_activation)a;
@@ -279,6 +286,8 @@ static void offset_limits(void **state)
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         for (int rule = 0; rule < RULES; rule++) {
             cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_DEFORMABLE);
+            if (!test_takes_form(0, (int)i % 2, rule))
+                continue;
             problem.offset_limit = limits[i];
             problem.layout = layouts[i % 2];
             set_rule(&problem, rule);
@@ -298,13 +307,16 @@ static void long_indices(void **state)
             char text[8192];
             if ((device.extent < TEST_ALL && (k + l) % 2 == 0) || (device.extent == TEST_PART && k != 1))
                 continue;
+            if (test_algorithm == CLDEFORM_ALGORITHM_FUSED && device.extent < TEST_ALL && k == 0)
+                continue;
             problem.layout = layouts[l];
             problem.passes = CLDEFORM_BACKWARD;
             assert_ok(cldeform_conv2d_create(context, &problem, &conv));
             assert_ok(cldeform_conv2d_describe(conv, text, sizeof text, NULL));
             assert_non_null(strstr(text, "INDEX_BITS=64"));
             assert_null(strstr(text, "INDEX_BITS=32"));
-            assert_non_null(strstr(text, "\"gemm\":\"builtin\""));
+            if (test_algorithm == CLDEFORM_ALGORITHM_IM2COL)
+                assert_non_null(strstr(text, "\"gemm\":\"builtin\""));
             cldeform_conv2d_destroy(conv);
             test_backward_check_problem(
                 &device, &problem,
@@ -315,6 +327,7 @@ static void long_indices(void **state)
     cldeform_context_destroy(context);
 }
 
+/* Those of im2col; of fused: test_fused.c. */
 static void vector_widths(void **state)
 {
     (void)state;
@@ -324,6 +337,7 @@ static void vector_widths(void **state)
                  width);
         cldeform_context *context = test_tuned_context(&device, line);
         cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+        problem.algorithm = CLDEFORM_ALGORITHM_IM2COL;
         problem.in_channels = 66, problem.layout = CLDEFORM_NHWC;
         problem.dtype = width == 1 ? CLDEFORM_F16 : CLDEFORM_F32;
         test_backward_check_problem(&device, &problem, &(test_run){.context = context}, TEST_EXACT, 77);
@@ -338,7 +352,7 @@ static void batch_sizes(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         for (int l = 0; l < 2; l++) {
             cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
-            if (device.extent == TEST_PART && sizes[i] != 1 && sizes[i] != 33)
+            if ((device.extent == TEST_PART && sizes[i] != 1 && sizes[i] != 33) || !test_takes_form(1, l, 0))
                 continue;
             problem.batch = sizes[i];
             problem.layout = layouts[l];
@@ -367,8 +381,8 @@ int main(void)
         cmocka_unit_test(mask_activations),
         cmocka_unit_test(offset_limits),
         cmocka_unit_test(long_indices),
-        cmocka_unit_test(vector_widths),
         cmocka_unit_test(batch_sizes),
     };
-    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
+    const struct CMUnitTest once[] = {cmocka_unit_test(vector_widths)};
+    return TEST_OVER_ALGORITHMS_AND_ONCE(tests, once, test_open_device, test_close_device);
 }

@@ -1,4 +1,5 @@
 /* Every wrong argument of backward and of the parts: its status, its text, nothing enqueued, outputs untouched. */
+#include "algorithms.h"
 #include "backward_fixture.h"
 #include "layer.h"
 
@@ -423,5 +424,5 @@ int main(void)
         TEST(what_is_not_looked_at),
         TEST(workspaces),
     };
-    return cmocka_run_group_tests(tests, test_open_layer, test_close_device);
+    return TEST_OVER_ALGORITHMS(tests, test_open_layer, test_close_device);
 }

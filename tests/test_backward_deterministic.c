@@ -1,5 +1,6 @@
 /* Gradients to the bit: from run to run, on any queue, at any workspace size and limit, and image by image; and the
  * ways of adding to the input's gradient, of which two promise it. */
+#include "algorithms.h"
 #include "conv_cases.h"
 #include "backward.h"
 
@@ -196,6 +197,7 @@ static void by_each_way(void **state)
     for (int way = OWNER; way <= GATHER; way++) {
         cldeform_context *context = create_context(way, way ? "gemm_clblast=0 columns_kib=32" : "columns_kib=32");
         cldeform_conv2d_problem problem = create_problem(1 - way);
+        problem.algorithm = CLDEFORM_ALGORITHM_IM2COL;
         problem.batch = 2; /* of several slabs each */
         problem.deterministic = way;
         check_all(context, &problem, 4);
@@ -204,6 +206,7 @@ static void by_each_way(void **state)
     /* atomics are not taken where it must not matter in which order they come */
     cldeform_context *context = create_context(ATOMIC, "");
     cldeform_conv2d_problem problem = create_problem(0);
+    problem.algorithm = CLDEFORM_ALGORITHM_IM2COL;
     problem.deterministic = 1;
     check_all(context, &problem, 4);
     cldeform_context_destroy(context);
@@ -220,7 +223,8 @@ static void the_question_is_answered(void **state)
 {
     (void)state;
     const cldeform_passes others = CLDEFORM_BACKWARD & ~CLDEFORM_GRAD_INPUT;
-    for (int way = OWNER; way <= ATOMIC; way++) {
+    const bool is_fused = test_algorithm == CLDEFORM_ALGORITHM_FUSED; /* whose sums have one order */
+    for (int way = is_fused ? ATOMIC : OWNER; way <= ATOMIC; way++) {
         cldeform_context *context = create_context(way, "");
         for (int deterministic = 0; deterministic < 2; deterministic++) {
             cldeform_conv2d_problem problem = create_problem(0);
@@ -229,9 +233,9 @@ static void the_question_is_answered(void **state)
             problem.passes = CLDEFORM_FORWARD | CLDEFORM_BACKWARD | CLDEFORM_COL2IM | CLDEFORM_COL2OFFSET;
             const int32_t expected = deterministic || way != ATOMIC;
             assert_ok(cldeform_conv2d_create(context, &problem, &object));
-            assert_int_equal(ask(object, CLDEFORM_GRAD_INPUT), expected);
-            assert_int_equal(ask(object, CLDEFORM_BACKWARD), expected);
-            assert_int_equal(ask(object, CLDEFORM_COL2IM), expected);
+            assert_int_equal(ask(object, CLDEFORM_GRAD_INPUT), is_fused || expected);
+            assert_int_equal(ask(object, CLDEFORM_BACKWARD), is_fused || expected);
+            assert_int_equal(ask(object, CLDEFORM_COL2IM), expected); /* a part, of no algorithm */
             assert_int_equal(ask(object, CLDEFORM_FORWARD), 1);
             assert_int_equal(ask(object, CLDEFORM_COL2OFFSET), 1);
             for (cldeform_passes pass = CLDEFORM_GRAD_OFFSET; pass <= CLDEFORM_GRAD_BIAS; pass <<= 1)
@@ -269,6 +273,7 @@ static void check_way(int way, const char *more, uint32_t seed, int step, int va
             const size_t v = seed % (uint32_t)variants;
             const uint32_t bits = seed * 2654435761u >> 20; /* in step with none of the loops */
             cldeform_conv2d_problem problem = test_shape_problem(&test_conv_cases[row], all[v].kind);
+            problem.algorithm = CLDEFORM_ALGORITHM_IM2COL;
             problem.layout = layouts[l];
             problem.border = all[v].border;
             problem.dtype = all[v].dtype;
@@ -310,14 +315,22 @@ static void atomics_are_right(void **state)
         check_way(ATOMIC, forms[form], 6 + form, 4, form ? 2 : 4);
 }
 
+/* The ways of im2col; fused has one. */
+static int last_way(void)
+{
+    return test_algorithm == CLDEFORM_ALGORITHM_FUSED ? OWNER : ATOMIC;
+}
+
 /* More samples than some devices let a work-item's loops go through. */
 static void many_samples(void **state)
 {
     (void)state;
-    for (int way = OWNER; way <= ATOMIC; way++) {
+    for (int way = OWNER; way <= last_way(); way++) {
         cldeform_context *context = create_context(way, "");
         for (int l = 0; l < 2; l++) {
             cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+            if (!test_takes_form(0, l, 0))
+                continue;
             problem.layout = layouts[l];
             problem.batch = 1, problem.in_channels = 17, problem.out_channels = 1;
             problem.in_h = 48, problem.in_w = 50;
@@ -338,12 +351,15 @@ static void crowds(void **state)
         int way;
         const char *more;
     } ways[] = {{OWNER, ""}, {GATHER, ""}, {ATOMIC, forms[0]}, {ATOMIC, forms[1]}, {ATOMIC, forms[2]}};
-    for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
+    const size_t n_ways = test_algorithm == CLDEFORM_ALGORITHM_FUSED ? 1 : sizeof ways / sizeof ways[0];
+    for (size_t w = 0; w < n_ways; w++) {
         cldeform_context *context = create_context(ways[w].way, ways[w].more);
         for (int l = 0; l < 2; l++) {
             cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+            if (!test_takes_form(0, l, 0))
+                continue;
             problem.layout = layouts[l];
-            problem.batch = 2, problem.in_channels = 3, problem.out_channels = 2;
+            problem.batch = 2, problem.in_channels = problem.out_channels = 5; /* fused: as a small problem's group */
             problem.in_h = 40, problem.in_w = 50;
             problem.kernel_h = problem.kernel_w = 1;
             test_backward g;
@@ -363,13 +379,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(when_asked_for),
         cmocka_unit_test(on_processors_by_default),
-        cmocka_unit_test(by_each_way),
         cmocka_unit_test(the_question_is_answered),
-        cmocka_unit_test(owners_are_right),
-        cmocka_unit_test(the_gather_is_right),
-        cmocka_unit_test(atomics_are_right),
         cmocka_unit_test(many_samples),
         cmocka_unit_test(crowds),
     };
-    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
+    const struct CMUnitTest once[] = {
+        cmocka_unit_test(by_each_way),
+        cmocka_unit_test(owners_are_right),
+        cmocka_unit_test(the_gather_is_right),
+        cmocka_unit_test(atomics_are_right),
+    };
+    return TEST_OVER_ALGORITHMS_AND_ONCE(tests, once, test_open_device, test_close_device);
 }

@@ -1,5 +1,6 @@
 /* What a context and a plan tell about themselves, the self-test, and threads. */
 #define _POSIX_C_SOURCE 200809L
+#include "algorithms.h"
 #include "fixture.h"
 
 #include <jansson.h>
@@ -67,15 +68,56 @@ static void a_plan_describes_itself(void **state)
     assert_ok(cldeform_conv2d_is_deterministic(conv, CLDEFORM_FORWARD, &deterministic));
     assert_int_equal(deterministic, 1);
     json_t *object = parse(text);
-    assert_string_equal(json_string_value(json_object_get(object, "algorithm")), "im2col");
+    const bool is_fused = test_algorithm == CLDEFORM_ALGORITHM_FUSED;
+    assert_string_equal(json_string_value(json_object_get(object, "algorithm")), is_fused ? "fused" : "im2col");
+    assert_string_equal(json_string_value(json_object_get(object, "reason")), "asked for");
     assert_string_equal(json_string_value(json_object_get(object, "dtype")), "fp32");
-    assert_string_equal(json_string_value(json_object_get(object, "gemm")), "clblast");
+    if (is_fused)
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(object, "forward"), "groups")),
+                         problem.groups);
+    else
+        assert_string_equal(json_string_value(json_object_get(object, "gemm")), "clblast");
     assert_int_equal(json_integer_value(json_object_get(object, "workspace_bytes")), preferred);
     assert_int_equal(json_integer_value(json_object_get(object, "workspace_minimum")), minimum);
     assert_true(json_real_value(json_object_get(object, "gflop")) > 0.000137 &&
                 json_real_value(json_object_get(object, "gflop")) < 0.000139); /* 2 * 3*10*64 * 6*6 * 1e-9 */
     json_decref(object);
     cldeform_conv2d_destroy(conv);
+}
+
+/* What AUTO becomes in a context with these lines of tuning, and why. */
+static void expect_choice(const char *lines, const cldeform_conv2d_problem *problem, const char *algorithm,
+                          const char *reason)
+{
+    char text[8192];
+    cldeform_conv2d *conv = NULL;
+    cldeform_context *context = test_tuned_context(&device, lines);
+    assert_ok(cldeform_conv2d_create(context, problem, &conv));
+    assert_ok(cldeform_conv2d_describe(conv, text, sizeof text, NULL));
+    json_t *object = parse(text);
+    assert_string_equal(json_string_value(json_object_get(object, "algorithm")), algorithm);
+    assert_non_null(strstr(json_string_value(json_object_get(object, "reason")), reason));
+    json_decref(object);
+    cldeform_conv2d_destroy(conv);
+    cldeform_context_destroy(context);
+}
+
+/* The built-in one on processors is fused; where it cannot do a problem, the other one does. */
+static void auto_takes_the_tuning_s_choice(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    expect_choice("", &problem, "fused", "first choice");
+    expect_choice("\"*\" conv2d_algorithm=1\n", &problem, "im2col", "first choice");
+    expect_choice("\"*\" conv2d_algorithm=2\n", &problem, "fused", "first choice");
+    problem.workspace_limit = 20000; /* slabs fit, copies do not */
+    problem.in_h = 30, problem.in_w = 31;
+    expect_choice("", &problem, "im2col", "cannot");
+    problem = (cldeform_conv2d_problem)CLDEFORM_INIT(cldeform_conv2d_problem);
+    problem.batch = 1, problem.in_channels = 65536, problem.out_channels = 1, problem.in_h = problem.in_w = 1;
+    problem.kernel_h = problem.kernel_w = 1;
+    problem.offset_groups = 65536; /* too many for im2col */
+    expect_choice("\"*\" conv2d_algorithm=1\n", &problem, "fused", "cannot");
 }
 
 static void missing_tuning_files_are_errors(void **state)
@@ -132,7 +174,8 @@ static void wrong_kernels_fail(void **state)
     static const struct {
         const char *file, *edit;
     } defects[] = {
-        {"sample.clh", "s/if (first >= size - 1)/if (first >= size)/"},     /* of the edge rule alone */
+        {"sample.clh", "s/if (first >= size - 1)/if (first >= size)/"}, /* of the edge rule alone */
+        {"conv2d_panel.clh", "s/>= (PLACEDV)(size - 1) ?/>= (PLACEDV)size ?/"},
         {"mask.clh", "s/small \\* share \\* share/small * share/"},         /* of gradients by logits */
         {"roi.clh", "s/ceil(rounded(axis.bin))/ceil(rounded(axis.size))/"}, /* of the number of samples */
         {"gemm.cl", "s/l < end; l++/l < end - 1; l++/"},
@@ -155,6 +198,8 @@ static void wrong_kernels_fail(void **state)
     assert_status(cldeform_selftest(context, remember, &r), CLDEFORM_SELFTEST_FAILED, "conv2d v1 fp32 nhwc edge");
     assert_non_null(strstr(r.failed, "|conv2d v1 fp32 nhwc edge|"));
     assert_non_null(strstr(r.failed, "|conv2d v2 fp32 nchw edge|"));
+    assert_non_null(strstr(r.failed, "|conv2d fused v2 fp32 nchw edge|"));
+    assert_null(strstr(r.failed, "|conv2d fused v1 fp32 nchw|"));
     assert_non_null(strstr(r.failed, "|conv2d v2 fp32 sigmoid|"));
     assert_non_null(strstr(r.failed, "|gemm fp32 builtin|"));
     assert_null(strstr(r.failed, "|conv2d v1 fp32 nchw|"));
@@ -262,10 +307,16 @@ static void contexts_do_not_mix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_threads_use_one_object), cmocka_unit_test(a_context_describes_itself),
-        cmocka_unit_test(a_plan_describes_itself),     cmocka_unit_test(missing_tuning_files_are_errors),
-        cmocka_unit_test(the_device_passes),           cmocka_unit_test(wrong_kernels_fail),
+        cmocka_unit_test(many_threads_use_one_object),
+        cmocka_unit_test(a_plan_describes_itself),
         cmocka_unit_test(contexts_do_not_mix),
     };
-    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
+    const struct CMUnitTest once[] = {
+        cmocka_unit_test(auto_takes_the_tuning_s_choice),
+        cmocka_unit_test(a_context_describes_itself),
+        cmocka_unit_test(missing_tuning_files_are_errors),
+        cmocka_unit_test(the_device_passes),
+        cmocka_unit_test(wrong_kernels_fail),
+    };
+    return TEST_OVER_ALGORITHMS_AND_ONCE(tests, once, test_open_device, test_close_device);
 }

@@ -1,6 +1,7 @@
 /* Numbers of others: the golden files of torchvision that ship with the project, and the cases of other projects' tests
  * where their folder is there (CLDEFORM_CASES, else shared/cases beside the project). The device and the reference are
  * both held against them: neither is its own judge. */
+#include "algorithms.h"
 #include "cases.h"
 #include "gradients.h"
 
@@ -115,9 +116,10 @@ static cl_mem upload(const json_t *root, const char *name, size_t *elements)
 
 /* Forward, both convolutions on the device: the second takes slices of what the first has written, chained by an event.
  */
-static void check_slices(const json_t *root, const cldeform_conv2d_problem *problem)
+static void check_slices(const json_t *root, const cldeform_conv2d_problem *problem, const test_device *on)
 {
     cldeform_conv2d_problem predict = *problem, deform = *problem;
+    predict.algorithm = deform.algorithm = test_algorithm;
     const size_t taps = (size_t)(problem->kernel_h * problem->kernel_w);
     const size_t groups = (size_t)problem->offset_groups;
     predict.kind = CLDEFORM_CONV2D_PLAIN;
@@ -127,8 +129,8 @@ static void check_slices(const json_t *root, const cldeform_conv2d_problem *prob
 
     cldeform_conv2d *first = NULL, *second = NULL;
     cldeform_shape predicted = CLDEFORM_INIT(cldeform_shape), output = CLDEFORM_INIT(cldeform_shape);
-    assert_ok(cldeform_conv2d_create(device.context, &predict, &first));
-    assert_ok(cldeform_conv2d_create(device.context, &deform, &second));
+    assert_ok(cldeform_conv2d_create(on->context, &predict, &first));
+    assert_ok(cldeform_conv2d_create(on->context, &deform, &second));
     assert_ok(cldeform_conv2d_shape(&predict, CLDEFORM_OUTPUT, &predicted));
     assert_ok(cldeform_conv2d_shape(&deform, CLDEFORM_OUTPUT, &output));
     cl_int error = CL_SUCCESS;
@@ -314,8 +316,27 @@ static void check_pack(const json_t *root, const cldeform_conv2d_problem *proble
 
 /* ---- one test a file ----------------------------------------------------------------------------------- */
 
+/* Fused has other kernels for other numbers of channels: it runs in the sharper type, with as few tiles as can be (a
+ * context of scalars). */
+static test_device scalars;
+
+static int open_devices(void **state)
+{
+    const int status = test_open_device(state);
+    scalars = device;
+    scalars.context = test_tuned_context(&device, "\"*\" fused_vector=1 fused_rows=2\n");
+    return status;
+}
+
+static int close_devices(void **state)
+{
+    cldeform_context_destroy(scalars.context);
+    return test_close_device(state);
+}
+
 static void check_case(void **state)
 {
+    const test_device *on = test_algorithm == CLDEFORM_ALGORITHM_FUSED ? &scalars : &device;
     json_t *root = test_case_load(*state);
     cldeform_conv2d_problem problem;
     const bool known = test_case_problem(root, &problem);
@@ -328,13 +349,15 @@ static void check_case(void **state)
     } else {
         const bool is_pack = strstr(test_case_text(root, "op"), "_pack") != NULL;
         if (is_pack)
-            check_slices(root, &problem);
+            check_slices(root, &problem, on);
         void (*check)(const json_t *, const cldeform_conv2d_problem *, cldeform_dtype, const test_device *) =
             is_pack ? check_pack : check_convolution;
-        check(root, &problem, CLDEFORM_F64, NULL);
-        check(root, &problem, CLDEFORM_F32, &device);
-        if (device.fp64)
-            check(root, &problem, CLDEFORM_F64, &device);
+        const bool is_fused = test_algorithm == CLDEFORM_ALGORITHM_FUSED;
+        if (!is_fused)
+            check(root, &problem, CLDEFORM_F64, NULL);
+        check(root, &problem, CLDEFORM_F32, on);
+        if (device.fp64 && !is_fused)
+            check(root, &problem, CLDEFORM_F64, on);
     }
     json_decref(root);
 }
@@ -367,19 +390,19 @@ int main(void)
     const char *directory = getenv("CLDEFORM_CASES");
     test_case_list lists[2] = {test_cases_find(TEST_SOURCE_DIR "/golden"),
                                test_cases_find(directory ? directory : TEST_SOURCE_DIR "/../../shared/cases")};
-    struct CMUnitTest *tests = calloc(lists[0].n + lists[1].n + 2, sizeof *tests);
+    struct CMUnitTest *tests = calloc(lists[0].n + lists[1].n + 1, sizeof *tests);
+    const struct CMUnitTest once[] = {
+        {"golden_files_are_there", golden_files_are_there, NULL, NULL, &lists[0]},
+        {"other_projects_cases_are_there", other_projects_cases_are_there, NULL, NULL, &lists[1]}};
     size_t n = 0;
     if (!tests)
         return 1;
-    tests[n++] = (struct CMUnitTest){"golden_files_are_there", golden_files_are_there, NULL, NULL, &lists[0]};
-    tests[n++] =
-        (struct CMUnitTest){"other_projects_cases_are_there", other_projects_cases_are_there, NULL, NULL, &lists[1]};
     for (int l = 0; l < 2; l++)
         for (size_t i = 0; i < lists[l].n; i++)
             if (is_convolution(lists[l].paths[i]))
                 tests[n++] =
                     (struct CMUnitTest){strrchr(lists[l].paths[i], '/') + 1, check_case, NULL, NULL, lists[l].paths[i]};
-    const int failed = _cmocka_run_group_tests("cases", tests, n, test_open_device, test_close_device);
+    const int failed = test_run_algorithms(tests, n, once, 2, open_devices, close_devices);
     free(tests);
     test_cases_free(&lists[0]);
     test_cases_free(&lists[1]);

@@ -1,4 +1,5 @@
 /* What must hold for convolution forward whatever the reference says, and values that break careless kernels. */
+#include "algorithms.h"
 #include "conv.h"
 
 #include <math.h>
@@ -99,7 +100,8 @@ static const double positions[] = {
 };
 enum { POSITIONS = sizeof positions / sizeof positions[0], MAP = 6 };
 
-/* A 1x1 convolution whose output (i, j) samples at (positions[i], positions[j]). */
+/* A 1x1 convolution whose output (i, j) samples at (positions[i], positions[j]). (Five outputs here and below: as many
+ * as a group of the small problem has, so that fused takes the same kernels.) */
 static void create_special(test_conv *conv, int kind, int border, int layout, double limit)
 {
     cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
@@ -107,7 +109,7 @@ static void create_special(test_conv *conv, int kind, int border, int layout, do
     problem.border = (cldeform_border)border;
     problem.layout = (cldeform_layout)layout;
     problem.offset_limit = limit;
-    problem.batch = 1, problem.in_channels = 3, problem.out_channels = 2;
+    problem.batch = 1, problem.in_channels = 3, problem.out_channels = 5;
     problem.in_h = problem.in_w = MAP;
     problem.kernel_h = problem.kernel_w = 1;
     problem.pad_bottom = problem.pad_right = POSITIONS - MAP;
@@ -154,7 +156,7 @@ static void half_positions(void **state)
     (void)state;
     cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
     problem.dtype = CLDEFORM_F16;
-    problem.batch = 1, problem.in_channels = 1, problem.out_channels = 1;
+    problem.batch = 1, problem.in_channels = 1, problem.out_channels = 5;
     problem.in_h = 1, problem.in_w = 2051;
     problem.kernel_h = problem.kernel_w = 1;
     test_conv conv;
@@ -176,7 +178,7 @@ static void far_columns(void **state)
     for (int l = 0; l < 2; l++) {
         cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
         problem.layout = (cldeform_layout)l;
-        problem.batch = 1, problem.in_channels = 2, problem.out_channels = 1;
+        problem.batch = 1, problem.in_channels = 2, problem.out_channels = 5;
         problem.in_h = 1, problem.in_w = 100003;
         problem.kernel_h = problem.kernel_w = 1;
         problem.stride_w = 37;
@@ -196,7 +198,7 @@ static void long_sums(void **state)
     cldeform_context *context = test_tuned_context(&device, "\"*\" gemm_clblast=0\n");
     cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
     problem.kind = CLDEFORM_CONV2D_PLAIN;
-    problem.batch = 1, problem.in_channels = 8000, problem.out_channels = 1, problem.in_h = problem.in_w = 2;
+    problem.batch = 1, problem.in_channels = 8000, problem.out_channels = 5, problem.in_h = problem.in_w = 2;
     problem.kernel_h = problem.kernel_w = 1;
     test_conv conv;
     test_conv_create(&conv, &problem, false, TEST_EXACT, 3);
@@ -204,7 +206,7 @@ static void long_sums(void **state)
     fill_values(&conv, CLDEFORM_WEIGHT, (double)1.1f);
     test_conv_reference(&conv);
     double *found = test_conv_run_alone(&device, &conv, &(test_run){.context = context});
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5 * 4; i++)
         assert_true(fabs(found[i] - conv.values[CLDEFORM_OUTPUT][i]) <= 4e-6 * conv.values[CLDEFORM_OUTPUT][i]);
     free(found);
     test_conv_destroy(&conv);
@@ -244,7 +246,7 @@ static void plain_nan_stays_in_its_window(void **state)
         cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
         problem.kind = CLDEFORM_CONV2D_PLAIN;
         problem.layout = (cldeform_layout)l;
-        problem.batch = 1, problem.in_channels = 1, problem.out_channels = 1;
+        problem.batch = 1, problem.in_channels = 1, problem.out_channels = 5;
         problem.in_h = 7, problem.in_w = 6;
         problem.kernel_h = 3, problem.kernel_w = 1;
         problem.pad_top = problem.pad_bottom = 1;
@@ -253,9 +255,11 @@ static void plain_nan_stays_in_its_window(void **state)
         fill_values(&conv, CLDEFORM_WEIGHT, 1);
         conv.values[CLDEFORM_INPUT][3 * 6 + 2] = NAN;
         double *found = test_conv_run_alone(&device, &conv, &(test_run){0});
-        for (int y = 0; y < 7; y++)
-            for (int x = 0; x < 6; x++)
-                assert_int_equal(isnan(found[y * 6 + x]) != 0, x == 2 && y >= 2 && y <= 4);
+        for (int o = 0; o < 5; o++)
+            for (int y = 0; y < 7; y++)
+                for (int x = 0; x < 6; x++)
+                    assert_int_equal(isnan(found[l ? (y * 6 + x) * 5 + o : (o * 7 + y) * 6 + x]) != 0,
+                                     x == 2 && y >= 2 && y <= 4);
         test_conv_reference(&conv);
         test_conv_compare(&conv, found, conv.values[CLDEFORM_OUTPUT], NULL);
         free(found);
@@ -276,5 +280,5 @@ int main(void)
         cmocka_unit_test(long_sums),
         cmocka_unit_test(plain_nan_stays_in_its_window),
     };
-    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
+    return TEST_OVER_ALGORITHMS(tests, test_open_device, test_close_device);
 }

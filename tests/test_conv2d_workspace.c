@@ -1,4 +1,5 @@
 /* Workspaces, limits and chunks: results must not depend on them. */
+#include "algorithms.h"
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static void limits_make_slabs(void **state)
 {
     (void)state;
     cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    problem.algorithm = CLDEFORM_ALGORITHM_IM2COL;
     problem.in_h = 30, problem.in_w = 31;
     for (int l = 0; l < 2; l++) {
         problem.layout = layouts[l];
@@ -75,8 +77,20 @@ static void limits_make_slabs(void **state)
             check_problem(&problem, &(test_run){.workspace = true, .workspace_bytes = preferred}, TEST_EXACT, false);
         }
     }
-    /* below the minimum: an error that names it, and the minimum works */
+    /* deterministic: the limit must not change the slabs, so it is refused earlier */
     cldeform_conv2d *object = NULL;
+    problem.deterministic = 1;
+    problem.workspace_limit = 20000;
+    assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_LIMIT, "deterministic");
+}
+
+/* Below the minimum: an error that names it, and the minimum works. */
+static void limits_below_the_minimum(void **state)
+{
+    (void)state;
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    cldeform_conv2d *object = NULL;
+    problem.in_h = 30, problem.in_w = 31;
     problem.workspace_limit = 100;
     assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_LIMIT, "minimum");
     assert_null(object);
@@ -87,11 +101,6 @@ static void limits_make_slabs(void **state)
     check_problem(&problem, &(test_run){.workspace = true}, TEST_EXACT, true);
     problem.workspace_limit--;
     assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_LIMIT, "minimum");
-
-    /* deterministic: the limit must not change the slabs, so it is refused earlier */
-    problem.deterministic = 1;
-    problem.workspace_limit = 20000;
-    assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_LIMIT, "deterministic");
 }
 
 /* Sizes beyond CLBlast's kernel for small products, with its scratch in the workspace. */
@@ -180,11 +189,14 @@ static void too_many_taps_are_refused(void **state)
     (void)state;
     cldeform_conv2d *object = NULL;
     cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+    problem.algorithm = test_algorithm;
     problem.batch = 1, problem.in_channels = 65536, problem.out_channels = 1, problem.in_h = problem.in_w = 1;
     problem.kernel_h = problem.kernel_w = 1;
     problem.offset_groups = 65536;
-    assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_UNSUPPORTED, "65535");
-    problem.offset_groups = 32768;
+    if (test_algorithm == CLDEFORM_ALGORITHM_IM2COL) {
+        assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_UNSUPPORTED, "65535");
+        problem.offset_groups = 32768;
+    }
     check_problem(&problem, &(test_run){0}, TEST_EXACT, true);
 }
 
@@ -192,10 +204,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_do_not_depend_on_chunks),
-        cmocka_unit_test(limits_make_slabs),
+        cmocka_unit_test(limits_below_the_minimum),
         cmocka_unit_test(large_product),
         cmocka_unit_test(workspaces_in_sub_buffers),
         cmocka_unit_test(too_many_taps_are_refused),
     };
-    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
+    const struct CMUnitTest once[] = {cmocka_unit_test(limits_make_slabs)};
+    return TEST_OVER_ALGORITHMS_AND_ONCE(tests, once, test_open_device, test_close_device);
 }

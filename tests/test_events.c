@@ -1,4 +1,5 @@
 /* Wait lists, events, queues of both kinds, and the trace. */
+#include "algorithms.h"
 #include "events.h"
 #include "fixture.h"
 
@@ -267,12 +268,16 @@ static void trace_has_every_step(void **state)
         cl_event done = NULL;
         assert_ok(cldeform_conv2d_forward(f.conv, queue, &f.tensors, &f.workspace, 0, NULL, &done));
         /* 3 images in one chunk, 2 groups */
-        static const char *const steps[] = {"pack_weight", "im2col", "gemm", "gemm", "gemm",
-                                            "gemm",        "gemm",   "gemm", "store"};
-        assert_int_equal(n_records, 9);
+        static const char *const im2col[] = {"pack_weight", "im2col", "gemm", "gemm", "gemm",
+                                             "gemm",        "gemm",   "gemm", "store"};
+        static const char *const fused[] = {"pack_weight", "clear", "pack_input", "fused"};
+        const bool is_fused = test_algorithm == CLDEFORM_ALGORITHM_FUSED;
+        const char *const *steps = is_fused ? fused : im2col;
+        const int n_steps = is_fused ? 4 : 9;
+        assert_int_equal(n_records, n_steps);
         assert_cl(clFlush(queue));
         test_wait_for(done);
-        double gemm_flop = 0;
+        double flop = 0; /* of the products */
         for (int i = 0; i < n_records; i++) {
             struct record *r = &records[i];
             assert_string_equal(r->operation, "conv2d_forward");
@@ -284,10 +289,10 @@ static void trace_has_every_step(void **state)
             if (i > 0) /* the chain: each starts after the one before has ended */
                 assert_true(time_of(records[i - 1].last, CL_PROFILING_COMMAND_END) <=
                             time_of(r->last, CL_PROFILING_COMMAND_END));
-            if (strcmp(r->step, "gemm") == 0)
-                gemm_flop += r->flop;
+            if (strcmp(r->step, "gemm") == 0 || strcmp(r->step, "fused") == 0)
+                flop += r->flop;
         }
-        assert_true(gemm_flop == 2.0 * 3 * 10 * 64 * 6 * 6); /* batch, outputs, pixels, channels of a group, taps */
+        assert_true(flop == 2.0 * 3 * 10 * 64 * 6 * 6); /* batch, outputs, pixels, channels of a group, taps */
         const uint64_t call = records[0].call;
         for (int i = 0; i < n_records; i++) {
             clReleaseEvent(records[i].first);
@@ -295,7 +300,7 @@ static void trace_has_every_step(void **state)
         }
         n_records = 0;
         assert_ok(cldeform_conv2d_forward(f.conv, queue, &f.tensors, &f.workspace, 1, &done, NULL));
-        assert_int_equal(n_records, 9);
+        assert_int_equal(n_records, n_steps);
         assert_true(records[0].call > call);
         assert_cl(clFinish(queue));
         for (int i = 0; i < n_records; i++) {
@@ -321,5 +326,5 @@ int main(void)
         cmocka_unit_test(empty_batches_complete),
         cmocka_unit_test(trace_has_every_step),
     };
-    return cmocka_run_group_tests(tests, test_open_device, test_close_device);
+    return TEST_OVER_ALGORITHMS(tests, test_open_device, test_close_device);
 }

@@ -13,9 +13,10 @@
 #include "tool_device.h"
 #include "tool_run.h"
 
+/* By the device with one algorithm (its kernels are those of any number of channels), and by the reference. */
 static void check_case(tool_case *c, uint32_t seed, const char *more)
 {
-    static const char *const algorithms[] = {"", "--algorithm reference"};
+    static const char *const algorithms[] = {"--algorithm im2col", "--algorithm reference"};
     tool_case_write(c, seed);
     for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++) {
         tool_run("conv2d %s %s %s --output y.npy", tool_case_options(c), more, algorithms[i]);
@@ -28,7 +29,7 @@ static void check_case(tool_case *c, uint32_t seed, const char *more)
 
 static void test_algorithms(void **state)
 {
-    static const char *const algorithms[] = {"auto", "im2col", "reference"};
+    static const char *const algorithms[] = {"auto", "im2col", "fused", "reference"};
     (void)state;
     for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++) {
         char option[64];

@@ -24,17 +24,19 @@ enum { ALL = 31 }; /* of the gradients */
 
 /* ---- conv2d ---- */
 
-/* On the device and on the host, with the output and without it. */
+/* On the device with one algorithm (its kernels are those of any number of channels) and on the host, with the output
+ * and without it. */
 static void check_case(tool_case *c, uint32_t seed, const char *more)
 {
-    static const char *const ways[] = {"--output y.npy", "", "--output y.npy --algorithm reference"};
+    static const char *const ways[] = {"--algorithm im2col --output y.npy", "--algorithm im2col",
+                                       "--output y.npy --algorithm reference"};
     tool_case_write(c, seed);
     tool_case_write_gradients(c);
     for (size_t i = 0; i < COUNT(ways); i++) {
         tool_run("conv2d %s %s %s %s", tool_case_options(c), tool_case_gradient_options(c, ALL), more, ways[i]);
         tool_assert_success();
         assert_string_equal(tool.out, "");
-        if (ways[i][0])
+        if (strstr(ways[i], "--output"))
             tool_case_assert_output(c, "y.npy");
         tool_case_assert_gradients(c, ALL);
     }
@@ -110,7 +112,7 @@ static void test_offset_and_mask_of_two_types(void **state)
         tool_case_write_gradients(&c);
         assert_int_equal(c.gradients[which[k]].dtype, CLDEFORM_F16);
         assert_int_equal(c.gradients[which[1 - k]].dtype, CLDEFORM_F32);
-        tool_run("conv2d %s %s", tool_case_options(&c), tool_case_gradient_options(&c, ALL));
+        tool_run("conv2d %s %s --algorithm im2col", tool_case_options(&c), tool_case_gradient_options(&c, ALL));
         tool_assert_success();
         tool_case_assert_gradients(&c, ALL);
         tool_case_free(&c);
@@ -184,14 +186,20 @@ static void test_empty_batch(void **state)
 static void test_plan(void **state)
 {
     (void)state;
+    static const char *const algorithms[] = {"im2col", "fused"};
     tool_case c = tool_case_default();
     tool_case_write(&c, 600);
     tool_case_write_gradients(&c);
-    tool_run("conv2d %s %s --print-plan --deterministic", tool_case_options(&c), tool_case_gradient_options(&c, ALL));
-    tool_assert_success();
-    assert_non_null(strstr(tool.out, "\nalgorithm: im2col\n"));
-    assert_non_null(strstr(tool.out, "\ndeterministic: true\n"));
-    tool_case_assert_gradients(&c, ALL);
+    for (size_t i = 0; i < COUNT(algorithms); i++) {
+        char line[64];
+        snprintf(line, sizeof line, "\nalgorithm: %s\n", algorithms[i]);
+        tool_run("conv2d %s %s --print-plan --deterministic --algorithm %s", tool_case_options(&c),
+                 tool_case_gradient_options(&c, ALL), algorithms[i]);
+        tool_assert_success();
+        assert_non_null(strstr(tool.out, line));
+        assert_non_null(strstr(tool.out, "\ndeterministic: true\n"));
+        tool_case_assert_gradients(&c, ALL);
+    }
     tool_run("conv2d %s --print-plan", tool_case_options(&c)); /* alone, it writes nothing */
     tool_assert_success();
     tool_case_assert_gradients(&c, 0);
@@ -244,12 +252,12 @@ static void test_gradcheck(void **state)
         unsigned gradients; /* of names */
         const char *dtype;
     } rows[] = {
-        {"--dtype fp32 --kind deformable", 1 | 2 | 4 | 16, "fp32"},
-        {"--dtype fp32 --kind plain --groups 3 --layout nhwc", 1 | 2 | 16, "fp32"},
-        {"--dtype fp16 --deterministic --seed 2", 31, "fp16"},
-        {"--dtype fp16 --border edge --layout nhwc --seed 3", 31, "fp16"},
-        {"--dtype fp32 --border edge --groups 1 --offset-groups 1 --seed 4", 31, "fp32"},
-        {"--dtype fp32 --offset-gradient open --algorithm im2col --seed 5", 31, "fp32"},
+        {"--algorithm im2col --dtype fp32 --kind deformable", 1 | 2 | 4 | 16, "fp32"},
+        {"--algorithm im2col --dtype fp32 --kind plain --groups 3 --layout nhwc", 1 | 2 | 16, "fp32"},
+        {"--algorithm im2col --dtype fp16 --deterministic --seed 2", 31, "fp16"},
+        {"--algorithm fused --dtype fp16 --border edge --layout nhwc --seed 3", 31, "fp16"},
+        {"--algorithm im2col --dtype fp32 --border edge --groups 1 --offset-groups 1 --seed 4", 31, "fp32"},
+        {"--algorithm im2col --dtype fp32 --offset-gradient open --seed 5", 31, "fp32"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -283,12 +291,12 @@ static void test_gradcheck_seed(void **state)
 {
     (void)state;
     static char first[sizeof tool.out];
-    tool_run("gradcheck --dtype fp32 --seed 8 --deterministic");
+    tool_run("gradcheck --algorithm im2col --dtype fp32 --seed 8 --deterministic");
     tool_assert_success();
     memcpy(first, tool.out, sizeof first);
-    tool_run("gradcheck --dtype fp32 --seed 8 --deterministic");
+    tool_run("gradcheck --algorithm im2col --dtype fp32 --seed 8 --deterministic");
     assert_string_equal(tool.out, first);
-    tool_run("gradcheck --dtype fp32 --seed 9 --deterministic");
+    tool_run("gradcheck --algorithm im2col --dtype fp32 --seed 9 --deterministic");
     tool_assert_success();
     assert_string_not_equal(tool.out, first);
 }

@@ -29,7 +29,7 @@ void test_backward_fixture_create(const test_device *on, cldeform_context *conte
     test_backward_create(&f->host, problem, TEST_EXACT, 31);
     if (problem->batch > 0)
         test_backward_reference(&f->host);
-    assert_ok(cldeform_conv2d_create(context, problem, &f->conv));
+    assert_ok(cldeform_conv2d_create(context, &f->host.conv.problem, &f->conv));
     f->tensors.struct_size = sizeof f->tensors;
     f->gradients.struct_size = sizeof f->gradients;
     const test_conv *conv = &f->host.conv;

@@ -1,4 +1,5 @@
 #include "conv.h"
+#include "algorithms.h"
 #include "cldeform/cldeform_ref.h"
 #include "compare.h"
 #include "guarded.h"
@@ -24,6 +25,7 @@ cldeform_conv2d_problem test_small_problem(cldeform_conv2d_kind kind)
     p.pad_top = 1, p.pad_left = 2, p.pad_bottom = 0, p.pad_right = 1;
     p.groups = 2;
     p.offset_groups = kind == CLDEFORM_CONV2D_PLAIN ? 1 : 3;
+    p.algorithm = test_algorithm;
     return p;
 }
 
@@ -67,6 +69,8 @@ void test_conv_create(test_conv *conv, const cldeform_conv2d_problem *problem, b
 {
     memset(conv, 0, sizeof *conv);
     conv->problem = *problem;
+    if (problem->algorithm == CLDEFORM_ALGORITHM_AUTO)
+        conv->problem.algorithm = test_algorithm;
     conv->has_bias = has_bias;
     const cldeform_dtype dtype = problem->dtype ? problem->dtype : CLDEFORM_F32;
     uint32_t state = seed * 2654435761u + 1;
@@ -220,14 +224,15 @@ static void print_problem(const void *problem)
     const cldeform_conv2d_problem *p = problem;
     print_error("  problem: kind %d batch %lld in %lldx%lldx%lld out_channels %lld kernel %lldx%lld stride %lldx%lld "
                 "dilation %lldx%lld pad %lld,%lld,%lld,%lld groups %lld offset_groups %lld dtype %d offset_dtype %d "
-                "layout %d offset_layout %d activation %d border %d offset_gradient %d weight_grad_dtype %d limit %g\n",
+                "layout %d offset_layout %d activation %d border %d offset_gradient %d weight_grad_dtype %d limit %g "
+                "algorithm %d\n",
                 (int)p->kind, (long long)p->batch, (long long)p->in_channels, (long long)p->in_h, (long long)p->in_w,
                 (long long)p->out_channels, (long long)p->kernel_h, (long long)p->kernel_w, (long long)p->stride_h,
                 (long long)p->stride_w, (long long)p->dilation_h, (long long)p->dilation_w, (long long)p->pad_top,
                 (long long)p->pad_left, (long long)p->pad_bottom, (long long)p->pad_right, (long long)p->groups,
                 (long long)p->offset_groups, (int)p->dtype, (int)p->offset_dtype, (int)p->layout, (int)p->offset_layout,
                 (int)p->mask_activation, (int)p->border, (int)p->offset_gradient, (int)p->weight_grad_dtype,
-                p->offset_limit);
+                p->offset_limit, (int)p->algorithm);
 }
 
 void test_compare(const cldeform_conv2d_problem *problem, const char *name, const cldeform_shape *shape,

@@ -1,4 +1,5 @@
 #include "conv_cases.h"
+#include "algorithms.h"
 
 const test_conv_case test_conv_cases[] = {
 #define X(...) {__VA_ARGS__},
@@ -21,5 +22,6 @@ cldeform_conv2d_problem test_shape_problem(const test_conv_case *row, cldeform_c
     p.dilation_h = row->dilation_h, p.dilation_w = row->dilation_w;
     p.groups = row->groups;
     p.offset_groups = kind == CLDEFORM_CONV2D_PLAIN ? 1 : row->offset_groups;
+    p.algorithm = test_algorithm;
     return p;
 }

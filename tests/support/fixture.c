@@ -55,7 +55,7 @@ void test_fixture_create(const test_device *on, cldeform_context *context, const
     test_conv_create(&fixture->host, problem, true, TEST_EXACT, 31);
     test_conv_reference(&fixture->host);
     test_conv_round_reference(&fixture->host);
-    assert_ok(cldeform_conv2d_create(context, problem, &fixture->conv));
+    assert_ok(cldeform_conv2d_create(context, &fixture->host.problem, &fixture->conv));
     fixture->tensors.struct_size = sizeof fixture->tensors;
     cldeform_tensor *const slots[TEST_TENSORS] = {&fixture->tensors.input, &fixture->tensors.offset,
                                                   &fixture->tensors.mask,  &fixture->tensors.weight,

@@ -1,0 +1,30 @@
+/* The algorithms of a convolution: what one of them passes, all must. */
+#ifndef TEST_ALGORITHMS_H
+#define TEST_ALGORITHMS_H
+
+#include "device.h"
+
+/* What problems ask for that say nothing themselves (test_small_problem, test_shape_problem, test_conv_create): AUTO,
+ * and while test_run_algorithms runs a test, the algorithm whose turn it is. */
+extern cldeform_algorithm test_algorithm;
+
+/* Whether a test goes through this kind, layout and rule of the border (indices). All of them with im2col; fused has
+ * kernels of its own for each, which take long to compile: of the small problem's, the usual run has half. */
+bool test_takes_form(int kind, int layout, int rule);
+
+/* Number of the tile that fused takes for rows of n numbers: 0 for 1, 1 for 2, 2 for 3 and 4, ... Kernels of another
+ * tile are other kernels. */
+int test_fused_tile(int64_t n);
+
+/* Runs each test of `over` with every algorithm, as "TEST (ALGORITHM)", then those of `once`, which choose for
+ * themselves (NULL: none); as cmocka_run_group_tests. */
+int test_run_algorithms(const struct CMUnitTest *over, size_t n_over, const struct CMUnitTest *once, size_t n_once,
+                        CMFixtureFunction open, CMFixtureFunction close);
+
+/* For arrays. */
+#define TEST_OVER_ALGORITHMS(over, open, close)                                                                        \
+    test_run_algorithms(over, sizeof(over) / sizeof(over)[0], NULL, 0, open, close)
+#define TEST_OVER_ALGORITHMS_AND_ONCE(over, once, open, close)                                                         \
+    test_run_algorithms(over, sizeof(over) / sizeof(over)[0], once, sizeof(once) / sizeof(once)[0], open, close)
+
+#endif
