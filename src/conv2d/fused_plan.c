@@ -10,7 +10,8 @@ const char *cldeform__fused_refuses(const cldeform_context *context, const cldef
                                     const cldeform__conv2d_sizes *sizes)
 {
     int64_t plane;
-    (void)context;
+    if (context->facts.loop_limit)
+        return "the device ends loops after fewer iterations than a panel takes";
     if (!cldeform__multiply(problem->in_h, problem->in_w, &plane) || plane >= INT32_MAX ||
         sizes->out_plane > INT32_MAX / 2)
         return "fused needs planes of fewer than 2^31 pixels, and output planes of at most 2^30";

@@ -89,36 +89,6 @@ static cldeform_status too_large(const cldeform_conv2d *conv, const fused_form *
                           (unsigned long long)conv->context->facts.local_memory);
 }
 
-/* Some devices end a work-item's loops after so many iterations and say nothing: at most this many are made, counted
- * roughly and from above. */
-static cldeform_status check_loops(const cldeform_conv2d *conv, double iterations)
-{
-    const size_t limit = conv->context->facts.loop_limit;
-    if (limit && iterations > (double)limit)
-        return cldeform__fail(
-            CLDEFORM_UNSUPPORTED,
-            "algorithm fused needs about %.0f iterations of a work-item for this problem; %s ends its "
-            "loops after %zu",
-            iterations, conv->context->facts.name, limit);
-    return CLDEFORM_OK;
-}
-
-/* Iterations over the tables and samples of so many pixels of a tap, for so many channels. Most are for runs of
- * channels that are no whole vectors, whose rests are taken one by one, and for offsets that do not lie side by side.
- */
-static double sample_loops(const cldeform_conv2d *conv, const fused_form *form, double pixels, double channels)
-{
-    const double offset_channels = (double)(conv->problem.in_channels / conv->problem.offset_groups);
-    const double runs = channels / offset_channels + channels / (double)form->shape.block_channels + 2;
-    return pixels * runs * (24 + 5 * (double)form->vector) + pixels * (channels / form->vector + runs);
-}
-
-/* Iterations of a step of a tile's product, where a compiler does not unroll what it is asked to. */
-static double tile_loops(const fused_form *form)
-{
-    return 1 + form->vectors + (double)form->rows * (1 + form->vectors);
-}
-
 /* ---- forward ------------------------------------------------------------------------------------------- */
 
 /* Blocks of groups, channels and taps for a depth of about fused_depth, and tiles of outputs; then the panel. */
@@ -176,11 +146,7 @@ cldeform_status cldeform__fused_shape_forward(const cldeform_conv2d *conv, const
             best = panel;
     }
     set_panel(plan, form, best);
-    const double pixels = (double)shape->span, block = (double)(shape->block_groups * (int64_t)channels);
-    return check_loops(conv, pixels * 2 + (double)taps * sample_loops(conv, form, pixels, block) +
-                                 (double)shape->block_tiles * ((double)best / form->rows) * (double)taps * block *
-                                     tile_loops(form) +
-                                 (double)shape->sums_pitch * pixels * 3);
+    return CLDEFORM_OK;
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------ */
@@ -244,12 +210,7 @@ cldeform_status cldeform__fused_shape_grad(const cldeform_conv2d *conv, const fu
     shape->workers = (cl_int)workers;
     shape->parts = (cl_int)cldeform__at_most(blocks, wanted);
     shape->slab = shape->parts > 1 ? (cl_int)slab_pixels(conv, plan, form, blocks) : (cl_int)conv->sizes.out_plane;
-    const double taps = (double)conv->sizes.taps, all = (double)problem->in_channels;
-    const double pixels = (double)(cldeform__divide_up(steps, shape->workers) + 1) * form->rows;
-    return check_loops(conv, taps * (sample_loops(conv, form, pixels, all) * 2 +
-                                     (all / (double)tile + (double)problem->groups) * pixels / form->rows *
-                                         (double)(problem->out_channels / problem->groups) * tile_loops(form)) +
-                                 (double)(problem->in_h * problem->in_w + 1) * (all + 2 * form->vector));
+    return CLDEFORM_OK;
 }
 
 /* Samples of a block of channels at a run of pixels. Each offset group begins with a vector of its own. */
@@ -311,9 +272,5 @@ cldeform_status cldeform__fused_shape_grad_weight(const cldeform_conv2d *conv, c
         (cl_int)cldeform__at_most(conv->sizes.taps * cldeform__divide_up(problem->in_channels, shape->block_channels),
                                   (int64_t)conv->context->facts.compute_units);
     set_run(conv, plan, form, cldeform__divide_up(plane, cldeform__divide_up(plane, run)));
-    const double pixels = (double)plane + form->vector, block = (double)shape->block_channels;
-    const double units = (double)(cldeform__divide_up(units_of(conv, shape->block_channels), shape->parts));
-    return check_loops(conv, units * (sample_loops(conv, form, pixels, block) +
-                                      (block / form->rows + block / form->vector + (double)problem->groups) *
-                                          ((double)outputs / form->lanes + 2) * pixels * tile_loops(form)));
+    return CLDEFORM_OK;
 }
