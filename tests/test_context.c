@@ -1,5 +1,6 @@
 /* What a context and a plan tell about themselves, the self-test, and threads. */
 #define _POSIX_C_SOURCE 200809L
+#include "context.h"
 #include "algorithms.h"
 #include "fixture.h"
 
