@@ -17,7 +17,7 @@ typedef struct cldeform__facts {
     cl_ulong global_memory, max_allocation, local_memory;
     size_t sub_alignment;  /* bytes, of sub-buffers, as the device asks for it */
     size_t base_alignment; /* bytes, of the parts of workspaces: at least CLDEFORM_WORKSPACE_ALIGNMENT */
-    int vector_width; /* floats that its work-items hold in a register: 1, 2, 4, 8 or 16 */
+    int vector_width;      /* floats that its work-items hold in a register: 1, 2, 4, 8 or 16 */
     bool fp64, little_endian;
     size_t loop_limit;  /* iterations after which the device ends a work-item's loops, saying nothing; 0: none known */
     bool driver_caches; /* the driver keeps compiled kernels itself */
