@@ -96,11 +96,12 @@ typedef enum cldeform_mask_activation {
     CLDEFORM_MASK_SIGMOID_X2 = 2 /* 2 * sigmoid: MXNet's layers                      */
 } cldeform_mask_activation;
 
+/* AUTO takes what the tuning names first for the device (FUSED on CPUs), or else what can do the problem. */
 typedef enum cldeform_algorithm {
-    CLDEFORM_ALGORITHM_AUTO = 0, /* what the tuning names for the device (FUSED on CPUs), or what can do the problem */
+    CLDEFORM_ALGORITHM_AUTO = 0,
     CLDEFORM_ALGORITHM_IM2COL = 1, /* column buffer and GEMM */
-    CLDEFORM_ALGORITHM_FUSED = 2 /* samples and multiplies panel by panel in local memory: no column buffer. For devices
-                                    whose work-items are threads with vector units; slow on GPUs */
+    CLDEFORM_ALGORITHM_FUSED = 2 /* samples and multiplies panel by panel in local memory, without a column buffer: for
+                                    devices whose work-items are threads with vector units, not for GPUs */
 } cldeform_algorithm;
 
 /* One convolution. Zero in a field is its default; sizes without a default must be positive. */

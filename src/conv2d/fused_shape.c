@@ -29,7 +29,8 @@ static void set_tile(const cldeform_conv2d *conv, fused_form *form, int64_t n)
     while (form->lanes < form->vector && form->lanes < n)
         form->lanes *= 2;
     /* two vectors, unless what the last tile lacks costs more than they save */
-    form->vectors = n > form->lanes && round_to(n, 2 * form->lanes) * 8 <= round_to(n, form->lanes) * 9 ? 2 : 1;
+    form->vectors =
+        n > form->lanes && round_to(n, 2 * (int64_t)form->lanes) * 8 <= round_to(n, form->lanes) * 9 ? 2 : 1;
     form->rows = tuning->fused_rows;
 }
 
@@ -58,7 +59,7 @@ static void set_panel(const fused_plan *plan, fused_form *form, int64_t panel)
     set_tables(plan, form, panel);
     /* a vector behind the channels, for the last one of a run; the odd one keeps rows off the same lines of a cache */
     shape->columns_pitch = (cl_int)(round_to(shape->block_channels, form->vector) + form->vector);
-    shape->sums_pitch = (cl_int)(shape->block_groups * shape->block_tiles * tile);
+    shape->sums_pitch = (cl_int)((int64_t)shape->block_groups * shape->block_tiles * tile);
     form->columns = (size_t)panel * (size_t)shape->block_taps * (size_t)shape->columns_pitch * plan->real_size;
     form->sums = (size_t)panel * (size_t)shape->sums_pitch * plan->real_size;
 }
@@ -101,7 +102,7 @@ cldeform_status cldeform__fused_shape_forward(const cldeform_conv2d *conv, const
     set_tile(conv, form, outputs);
     const int64_t tiles = cldeform__divide_up(outputs, (int64_t)form->lanes * form->vectors);
     const size_t budget = local_budget(conv);
-    const int64_t good = 2 * form->rows; /* pixels that a panel should have at least */
+    const int64_t good = 2 * (int64_t)form->rows; /* pixels that a panel should have at least */
     int64_t block_channels = cldeform__at_most(channels, round_to(depth, form->vector));
     const int64_t tap_blocks = cldeform__divide_up(taps * block_channels, depth);
     shape->block_groups = 1;
@@ -259,9 +260,8 @@ cldeform_status cldeform__fused_shape_grad_weight(const cldeform_conv2d *conv, c
         set_run(conv, plan, form, run);
         if (cldeform__fused_local_bytes(form) <= budget)
             break;
-        if (run > 64)
-            run /= 2;
-        else if (best > form->vector)
+        const bool small = run <= 64; /* then fewer channels, as long as there are any to leave out */
+        if (small && best > form->vector)
             best -= form->vector;
         else if (run > 1)
             run /= 2;
