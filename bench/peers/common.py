@@ -204,7 +204,7 @@ def collect(peer, results, options, load_before):
     metadata = {"program": peer.program, "version": None, "device": cpu_name(), "platform": None, "driver": None,
                 "threads": options.threads, "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "host": {"cpu": cpu_name(), "cores": cores(), "load_before": load_before, "load_after": load()},
-                "tuning": None, "options": {"command": sys.argv}, "peaks": None, **peer.facts()}
+                "tuning": None, "options": {"command": [os.path.basename(sys.argv[0]), *sys.argv[1:]]}, "peaks": None, **peer.facts()}
     return {"schema": SCHEMA, "metadata": metadata, "results": results}
 
 
