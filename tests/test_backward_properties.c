@@ -259,6 +259,30 @@ static void special_values(void **state)
     }
 }
 
+/* With the open rule a sample at exactly -1 exists for its offset, but adds nothing to the input's gradient: not even 0
+ * times an infinite one. */
+static void open_samples_add_nothing(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        test_backward g;
+        int changed = 0;
+        create_special(&g, kind, 2, CLDEFORM_NCHW, 0);
+        for (int c = 0; c < CHANNELS; c++)
+            for (int at = 0; at < POSITIONS * POSITIONS; at++)
+                if (positions[at / POSITIONS] == -1 || positions[at % POSITIONS] == -1) {
+                    g.grad_output[c * POSITIONS * POSITIONS + at] = (double)INFINITY;
+                    changed++;
+                }
+        assert_true(changed > 0);
+        test_gradients found = test_backward_run(&device, &g, &(test_run){0});
+        for (int64_t e = 0; e < g.shape[CLDEFORM_INPUT].elements; e++)
+            assert_true(isfinite(found.values[CLDEFORM_INPUT][e]));
+        test_gradients_free(&found);
+        test_backward_destroy(&g);
+    }
+}
+
 /* A gradient of an output that is no number reaches what this output depends on, and nothing else. In the gradient of
  * the weight it meets samples that do not exist as 0, in a matrix product: that may be a number or none. */
 static void nan_gradients_stay_where_they_belong(void **state)
@@ -388,6 +412,7 @@ int main(void)
         cmocka_unit_test(moved_samples),
         cmocka_unit_test(special_values),
         cmocka_unit_test(nan_gradients_stay_where_they_belong),
+        cmocka_unit_test(open_samples_add_nothing),
         cmocka_unit_test(all_samples_in_one_cell),
         cmocka_unit_test(far_positions),
         cmocka_unit_test(empty_batches),
