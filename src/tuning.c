@@ -23,8 +23,8 @@ static const struct row {
      * roi_tile_w, fused_vector, fused_rows, fused_panel, fused_panel_kib, fused_depth, fused_copies, fused_block,
      * fused_run, columns_kib, gemm_clblast, long_index, atomic_form */
     /* its vectors are work-items side by side, and `fused` has one */
-    {"llvmpipe", "llvmpipe", 1, 1, 64, 8, 3, 16, 1, 8, 8, 16, 0, 12, 96, 384, 512, 4, 64, 512, 8192, 1, 0, 0},
-    {"cpu", "", 1, 2, 64, 8, 3, 16, 1, 8, 8, 16, 0, 12, 96, 384, 512, 4, 64, 512, 8192, 1, 0, 0},
+    {"llvmpipe", "llvmpipe", 1, 1, 64, 8, 3, 16, 1, 8, 8, 16, 0, 0, 96, 384, 512, 4, 64, 512, 8192, 1, 0, 0},
+    {"cpu", "", 1, 2, 64, 8, 3, 16, 1, 8, 8, 16, 0, 0, 96, 384, 512, 4, 64, 512, 8192, 1, 0, 0},
     {"default", "", -1, 1, 64, 4, 2, 1, 64, 1, 8, 8, 0, 4, 32, 32, 64, 4, 16, 64, 24576, 1, 0, 0},
 };
 

@@ -18,7 +18,7 @@
     X(roi_tile_h, 1, 16, "rows of the tiles that the gradient of RoI pooling's input is collected in")                 \
     X(roi_tile_w, 1, 16, "columns of them")                                                                            \
     X(fused_vector, 0, 16, "floats of a vector in the fused convolution (doubles: half); 0: the device's own width")   \
-    X(fused_rows, 1, 16, "pixels of its tile of registers")                                                            \
+    X(fused_rows, 0, 16, "pixels of its tile of registers; 0: 12 with vectors of 16 floats, else 6")                   \
     X(fused_panel, 1, 1024, "pixels of a panel at most")                                                               \
     X(fused_panel_kib, 1, 1 << 20, "local memory of a panel at most, KiB")                                             \
     X(fused_depth, 1, 1 << 20, "samples of a pixel that are in a panel at a time")                                     \

@@ -31,7 +31,9 @@ static void set_tile(const cldeform_conv2d *conv, fused_form *form, int64_t n)
     /* two vectors, unless what the last tile lacks costs more than they save */
     form->vectors =
         n > form->lanes && round_to(n, 2 * (int64_t)form->lanes) * 8 <= round_to(n, form->lanes) * 9 ? 2 : 1;
-    form->rows = tuning->fused_rows;
+    /* what the registers hold: processors with vectors of 16 floats have 32 of them, many others 16 */
+    const int width = tuning->fused_vector ? tuning->fused_vector : conv->context->facts.vector_width;
+    form->rows = tuning->fused_rows ? tuning->fused_rows : width == 16 ? 12 : 6;
 }
 
 /* ---- the panel ----------------------------------------------------------------------------------------- */
