@@ -1,5 +1,6 @@
 /* Workspaces, limits and chunks: results must not depend on them. */
 #include "algorithms.h"
+#include "context.h"
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -200,6 +201,26 @@ static void too_many_taps_are_refused(void **state)
     check_problem(&problem, &(test_run){0}, TEST_EXACT, true);
 }
 
+/* AUTO takes another algorithm where the first needs more than the limit, but not with deterministic set: results must
+ * not depend on the limit then. */
+static void limits_and_auto(void **state)
+{
+    (void)state;
+    if (device.context->facts.loop_limit)
+        skip(); /* fused, the first, refuses the device anyway */
+    cldeform_context *context = test_tuned_context(&device, "\"*\" conv2d_algorithm=2\n");
+    cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);
+    problem.batch = 1, problem.in_channels = 16, problem.out_channels = 8, problem.in_h = problem.in_w = 40;
+    problem.kernel_h = problem.kernel_w = 3;
+    problem.workspace_limit = 50000; /* less than a copy of the input */
+    cldeform_conv2d *object = NULL;
+    assert_ok(cldeform_conv2d_create(context, &problem, &object));
+    cldeform_conv2d_destroy(object);
+    problem.deterministic = 1;
+    assert_status(cldeform_conv2d_create(context, &problem, &object), CLDEFORM_LIMIT, "deterministic");
+    cldeform_context_destroy(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +230,6 @@ int main(void)
         cmocka_unit_test(workspaces_in_sub_buffers),
         cmocka_unit_test(too_many_taps_are_refused),
     };
-    const struct CMUnitTest once[] = {cmocka_unit_test(limits_make_slabs)};
+    const struct CMUnitTest once[] = {cmocka_unit_test(limits_make_slabs), cmocka_unit_test(limits_and_auto)};
     return TEST_OVER_ALGORITHMS_AND_ONCE(tests, once, test_open_device, test_close_device);
 }
