@@ -10,6 +10,7 @@
 #include "common.clh"
 #include "conv2d_geometry.clh"
 #include "conv2d_sample.clh"
+#include "conv2d_offset_gradient.clh"
 #include "vector.clh"
 
 #if KIND != 2
@@ -20,14 +21,6 @@
     d[1] = fma(value, LOAD(input, (map) + i01), d[1]);                                                                 \
     d[2] = fma(value, LOAD(input, (map) + i10), d[2]);                                                                 \
     d[3] = fma(value, LOAD(input, (map) + i11), d[3])
-
-static void store_gradient(__global OFFSET *to, INDEX index, REAL value, int accumulate)
-{
-    OFFSET_SUM sum = (OFFSET_SUM)value;
-    if (accumulate)
-        sum += (OFFSET_SUM)READ_OFFSET(to, index);
-    STORE_OFFSET(to, index, sum);
-}
 
 /* Work-item (pixel of the slab, tap and offset group, image). grad_offset and grad_mask may be null; accumulate: bit 0
  * for the offset, bit 1 for the mask. */
@@ -46,7 +39,7 @@ __kernel void conv2d_col2offset(const conv2d_geometry geometry, const int first_
     const int image = (int)get_global_id(2);
     const int pixel = first_pixel + slab_pixel;
     const conv2d_sample sample = find_sample(geometry, WHERE_ARGUMENTS offset_group, tap, pixel);
-    REAL grad_y = 0, grad_x = 0, grad_factor = 0;
+    offset_gradient gradient = {0, 0, 0};
     if (sample.exists) {
 #if NHWC
         const INDEX pitch = geometry.in_channels;
@@ -89,35 +82,10 @@ __kernel void conv2d_col2offset(const conv2d_geometry geometry, const int first_
             ADD_CORNERS(value, dots, LOAD_DATA, channel * plane);
         }
 #endif
-        const REAL d00 = sample.in00 ? dots[0] : 0, d01 = sample.in01 ? dots[1] : 0;
-        const REAL d10 = sample.in10 ? dots[2] : 0, d11 = sample.in11 ? dots[3] : 0;
-        const REAL up = sample.row.weight0, down = sample.row.weight1;
-        const REAL left = sample.column.weight0, right = sample.column.weight1;
-        grad_factor = fma(up, fma(left, d00, right * d01), down * fma(left, d10, right * d11));
-        grad_y = fma(left, d10 - d00, right * (d11 - d01)) * sample.factor;
-        grad_x = fma(up, d01 - d00, down * (d11 - d10)) * sample.factor;
-#if BORDER_EDGE
-        /* constant from the last centre on */
-        grad_y = sample.row.inside1 ? grad_y : 0;
-        grad_x = sample.column.inside1 ? grad_x : 0;
-#endif
-        grad_y = sample.moves_y ? grad_y : 0;
-        grad_x = sample.moves_x ? grad_x : 0;
-        grad_factor *= sample.slope;
-#if SAMPLE_OPEN
-        /* at exactly -1 the sample is 0 by selection: 0 times a NaN would not be */
-        if ((!sample.row.inside0 && !(down > 0)) || (!sample.column.inside0 && !(right > 0)))
-            grad_factor = 0;
-#endif
+        gradient = find_offset_gradient(sample, dots);
     }
-    if (grad_offset) {
-        grad_offset += PLACE_OF_IMAGE(grad_offset_place, image);
-        store_gradient(grad_offset, offset_y_index(geometry, offset_group, tap, pixel), grad_y, accumulate & 1);
-        store_gradient(grad_offset, offset_x_index(geometry, offset_group, tap, pixel), grad_x, accumulate & 1);
-    }
-    if (grad_mask) {
-        grad_mask += PLACE_OF_IMAGE(grad_mask_place, image);
-        store_gradient(grad_mask, mask_index(geometry, offset_group, tap, pixel), grad_factor, accumulate & 2);
-    }
+    store_offset_gradient(geometry, gradient, offset_group, tap, pixel,
+                          grad_offset ? grad_offset + PLACE_OF_IMAGE(grad_offset_place, image) : 0,
+                          grad_mask ? grad_mask + PLACE_OF_IMAGE(grad_mask_place, image) : 0, accumulate);
 }
 #endif

@@ -45,6 +45,16 @@ int64_t cldeform__at_most(int64_t a, int64_t most)
     return a < most ? a : most;
 }
 
+int64_t cldeform__common_divisor(int64_t a, int64_t b)
+{
+    while (b != 0) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 bool cldeform__round_up(int64_t a, int64_t b, int64_t *result)
 {
     return cldeform__multiply(cldeform__divide_up(a, b), b, result);

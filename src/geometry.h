@@ -21,6 +21,8 @@ int64_t cldeform__divide_up(int64_t a, int64_t b);
 
 int64_t cldeform__at_most(int64_t a, int64_t most); /* the smaller one */
 
+int64_t cldeform__common_divisor(int64_t a, int64_t b); /* the greatest */
+
 /* The next multiple of b; false where it does not fit. */
 bool cldeform__round_up(int64_t a, int64_t b, int64_t *result);
 

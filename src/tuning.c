@@ -17,15 +17,21 @@ static const struct row {
     int conv2d_algorithm, im2col_group, channel_vector, col2im, col2im_vector, roi_lanes, roi_vectors, roi_tile_h,
         roi_tile_w;
     int fused_vector, fused_rows, fused_panel, fused_panel_kib, fused_depth, fused_copies, fused_block, fused_run;
+    int tiled_rows, tiled_columns, tiled_item_rows, tiled_item_columns, tiled_depth, tiled_table, tiled_groups,
+        tiled_splits;
     int columns_kib, gemm_clblast, long_index, atomic_form;
 } rows[] = {
     /* conv2d_algorithm, im2col_group, channel_vector, col2im, col2im_vector, roi_lanes, roi_vectors, roi_tile_h,
      * roi_tile_w, fused_vector, fused_rows, fused_panel, fused_panel_kib, fused_depth, fused_copies, fused_block,
-     * fused_run, columns_kib, gemm_clblast, long_index, atomic_form */
+     * fused_run, tiled_rows, tiled_columns, tiled_item_rows, tiled_item_columns, tiled_depth, tiled_table,
+     * tiled_groups, tiled_splits, columns_kib, gemm_clblast, long_index, atomic_form */
     /* its vectors are work-items side by side, and `fused` has one */
-    {"llvmpipe", "llvmpipe", 1, 1, 64, 8, 3, 16, 1, 8, 8, 16, 0, 0, 96, 384, 512, 4, 64, 512, 8192, 1, 0, 0},
-    {"cpu", "", 1, 2, 64, 8, 3, 16, 1, 8, 8, 16, 0, 0, 96, 384, 512, 4, 64, 512, 8192, 1, 0, 0},
-    {"default", "", -1, 1, 64, 4, 2, 1, 64, 1, 8, 8, 0, 4, 32, 32, 64, 4, 16, 64, 24576, 1, 0, 0},
+    {"llvmpipe", "llvmpipe", 1,  1,   64, 8,  3, 16, 1,  8, 8, 16, 0,    0, 96, 384,
+     512,        4,          64, 512, 64, 64, 8, 4,  16, 3, 4, 8,  8192, 1, 0,  0},
+    {"cpu", "", 1,  2,   64, 8,  3, 16, 1,  8, 8, 16, 0,    0, 96, 384,
+     512,   4,  64, 512, 64, 64, 8, 4,  16, 3, 4, 8,  8192, 1, 0,  0},
+    {"default", "", -1, 3,  64, 4,  2, 1, 64, 1, 8, 8, 0,     4, 32, 32,
+     64,        4,  16, 64, 64, 64, 8, 4, 16, 3, 4, 8, 24576, 1, 0,  0},
 };
 
 static bool contains(const char *text, const char *part)
@@ -49,6 +55,17 @@ static void take_row(cldeform__tuning *tuning, const struct row *row)
     snprintf(tuning->source, sizeof tuning->source, "built-in: %s", row->label);
 }
 
+/* Sizes of vectors and tiles. */
+static bool is_power(const char *name)
+{
+    static const char *const powers[] = {"_vector",         "tiled_rows",         "tiled_columns",
+                                         "tiled_item_rows", "tiled_item_columns", "tiled_depth"};
+    for (size_t i = 0; i < sizeof powers / sizeof powers[0]; i++)
+        if (strstr(name, powers[i]))
+            return true;
+    return false;
+}
+
 /* Sets one parameter; NULL, or what is wrong with it. */
 static const char *set_parameter(cldeform__tuning *tuning, const char *name, const char *value)
 {
@@ -60,8 +77,8 @@ static const char *set_parameter(cldeform__tuning *tuning, const char *name, con
     if (strcmp(name, #parameter) == 0) {                                                                               \
         if (number < (least) || number > (most))                                                                       \
             return "is out of range";                                                                                  \
-        if (strstr(name, "_vector") && (number & (number - 1)) != 0)                                                   \
-            return "is not 1, 2, 4, 8 or 16";                                                                          \
+        if (is_power(name) && (number & (number - 1)) != 0)                                                            \
+            return "is not a power of two";                                                                            \
         tuning->parameter = (int)number;                                                                               \
         return NULL;                                                                                                   \
     }

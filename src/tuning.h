@@ -6,7 +6,7 @@
 
 /* Columns of the table: X(name, least, most, what it is). Every value is a whole number. */
 #define CLDEFORM__TUNING_LIST(X)                                                                                       \
-    X(conv2d_algorithm, 1, 2, "what AUTO tries first: 1 im2col, 2 fused; then the other one")                          \
+    X(conv2d_algorithm, 1, 3, "what AUTO tries first: 1 im2col, 2 fused, 3 tiled; then the others")                    \
     X(im2col_group, 1, 1024, "work-items of a work-group of im2col and of the other element-wise kernels")             \
     X(channel_vector, 1, 16, "channels that im2col moves at once in NHWC: 1, 2, 4, 8 or 16")                           \
     X(col2im, 0, 3,                                                                                                    \
@@ -25,6 +25,14 @@
     X(fused_copies, 1, 64, "work-items that share an image in its backward pass, each with a copy of grad_input")      \
     X(fused_block, 1, 1024, "channels at most whose gradient of the weight one of them adds up at a time")             \
     X(fused_run, 1, 1 << 16, "pixels at most that are added up there before rounding is looked after")                 \
+    X(tiled_rows, 16, 256, "rows of a work-group's tile in the tiled convolution: outputs, or channels in gradients")  \
+    X(tiled_columns, 16, 256, "columns of it: output pixels")                                                          \
+    X(tiled_item_rows, 4, 8, "rows of a work-item's part of it: 4 or 8")                                               \
+    X(tiled_item_columns, 4, 8, "columns of that: 4 or 8")                                                             \
+    X(tiled_depth, 4, 64, "terms that are in local memory at a time")                                                  \
+    X(tiled_table, 1, 32, "taps whose positions are in local memory at a time")                                        \
+    X(tiled_groups, 1, 64, "work-groups aimed at for each compute unit, where a tile's work can be shared")            \
+    X(tiled_splits, 1, 64, "work-groups that share the channels of a tile of outputs at most")                         \
     X(columns_kib, 1, 1 << 20, "size aimed at for the columns that are in memory at a time, KiB")                      \
     X(gemm_clblast, 0, 1, "1: CLBlast multiplies; 0: the built-in kernel does")                                        \
     X(long_index, 0, 1, "1: 64-bit indices in kernels even where 32 bits are enough; for tests")                       \

@@ -71,7 +71,7 @@ static void wrong_lines_are_refused_whole(void **state)
         {"\"\" columns_kib=17 colour=3", "colour=3 is not a parameter"},
         {"\"\" columns_kib=17 im2col_group=0", "im2col_group=0 is out of range"},
         {"\"\" columns_kib=17 im2col_group=1025", "out of range"},
-        {"\"\" columns_kib=17 channel_vector=3", "is not 1, 2, 4, 8 or 16"},
+        {"\"\" columns_kib=17 channel_vector=3", "is not a power of two"},
         {"\"\" columns_kib=17 atomic_form=6", "atomic_form=6 is out of range"},
         {"\"\" columns_kib=17 channel_vector=x", "is not a whole number"},
         {"\"\" columns_kib=17 channel_vector=4x", "is not a whole number"},

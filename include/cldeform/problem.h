@@ -96,12 +96,15 @@ typedef enum cldeform_mask_activation {
     CLDEFORM_MASK_SIGMOID_X2 = 2 /* 2 * sigmoid: MXNet's layers                      */
 } cldeform_mask_activation;
 
-/* AUTO takes what the tuning names first for the device (FUSED on CPUs), or else what can do the problem. */
+/* AUTO takes what the tuning names first for the device (FUSED on CPUs, TILED on GPUs), or else what can do the
+ * problem. */
 typedef enum cldeform_algorithm {
     CLDEFORM_ALGORITHM_AUTO = 0,
     CLDEFORM_ALGORITHM_IM2COL = 1, /* column buffer and GEMM */
-    CLDEFORM_ALGORITHM_FUSED = 2 /* samples and multiplies panel by panel in local memory, without a column buffer: for
-                                    devices whose work-items are threads with vector units, not for GPUs */
+    CLDEFORM_ALGORITHM_FUSED = 2, /* samples and multiplies panel by panel in local memory, without a column buffer: for
+                                     devices whose work-items are threads with vector units, not for GPUs */
+    CLDEFORM_ALGORITHM_TILED = 3  /* the same by tiles of work-groups, for GPUs. Gradients of the input are added up by
+                                     atomic operations: not with `deterministic` */
 } cldeform_algorithm;
 
 /* One convolution. Zero in a field is its default; sizes without a default must be positive. */

@@ -3,6 +3,7 @@
 static const cldeform__conv2d_algorithm *const algorithms[] = {
     &cldeform__conv2d_im2col,
     &cldeform__conv2d_fused,
+    &cldeform__conv2d_tiled,
 };
 enum { N_ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 

@@ -10,16 +10,6 @@ enum { SCAN_ITEMS = 64 }; /* of conv2d_col2im.cl */
 
 /* ---- plan ---------------------------------------------------------------------------------------------- */
 
-static int64_t greatest_common_divisor(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        const int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 static int64_t bins_of(const cldeform_conv2d *conv)
 {
     return (conv->problem.in_h + 1) * (conv->problem.in_w + 1);
@@ -69,16 +59,6 @@ static cldeform_status choose_way(const cldeform_conv2d *conv, cldeform__col2im 
     return CLDEFORM_OK;
 }
 
-cldeform_status cldeform__transfer_program(const cldeform_conv2d *conv, cldeform__program **program)
-{
-    const cldeform_conv2d_problem *problem = &conv->problem;
-    char options[128];
-    snprintf(options, sizeof options, "-DDATA_BITS=%d -DWGRAD_BITS=%d -DINDEX_BITS=%d -DNHWC=%d",
-             cldeform__bits(problem->dtype), cldeform__bits(problem->weight_grad_dtype),
-             cldeform__uses_long_index(conv) ? 64 : 32, problem->layout == CLDEFORM_NHWC);
-    return cldeform__program_get(conv->context, "conv2d_transfer", options, program);
-}
-
 cldeform_status cldeform__col2im_prepare(const cldeform_conv2d *conv, const cldeform__step_form *form,
                                          cldeform__col2im *col2im)
 {
@@ -92,8 +72,8 @@ cldeform_status cldeform__col2im_prepare(const cldeform_conv2d *conv, const clde
     cldeform__step_geometry(conv, &col2im->geometry);
     col2im->nhwc = form->nhwc;
     col2im->real_size = cldeform__dtype_size(cldeform__real_dtype(problem->dtype));
-    col2im->unit = (int)greatest_common_divisor(problem->in_channels / problem->groups,
-                                                problem->in_channels / problem->offset_groups);
+    col2im->unit = (int)cldeform__common_divisor(problem->in_channels / problem->groups,
+                                                 problem->in_channels / problem->offset_groups);
     col2im->blocks = (int)(problem->in_channels / col2im->unit * cldeform__divide_up(col2im->unit, vector));
     TRY(choose_way(conv, col2im, &atomic_options));
 
@@ -116,9 +96,7 @@ cldeform_status cldeform__col2im_prepare(const cldeform_conv2d *conv, const clde
         TRY(cldeform__program_require(program, "conv2d_scatter_atomic", &col2im->atomic));
         break;
     }
-    TRY(cldeform__transfer_program(conv, &program));
-    TRY(cldeform__program_require(program, "conv2d_clear", &col2im->clear));
-    TRY(cldeform__program_require(program, "conv2d_store_grad_input", &col2im->store));
+    TRY(cldeform__transfer_prepare(conv, &col2im->transfer));
 done:
     return status;
 }
@@ -149,26 +127,11 @@ bool cldeform__col2im_sizes(const cldeform_conv2d *conv, const cldeform__col2im 
 
 /* ---- launches ------------------------------------------------------------------------------------------ */
 
-static cldeform_status clear(const cldeform__col2im *col2im, cldeform__call *call, cl_mem buffer, size_t bytes)
-{
-    const cl_ulong words = bytes / sizeof(cl_int);
-    const cldeform__argument arguments[] = {ARGUMENT(buffer), ARGUMENT(words)};
-    const cldeform__launch launch = {
-        .step = "clear",
-        .kernel = col2im->clear,
-        .arguments = arguments,
-        .n_arguments = 2,
-        .items = {(size_t)words, 1, 1},
-        .group = (size_t)call->context->tuning.im2col_group,
-        .bytes = (double)bytes,
-    };
-    return cldeform__call_launch(call, &launch);
-}
-
 cldeform_status cldeform__enqueue_clear(const cldeform_conv2d *conv, const cldeform__col2im *col2im,
                                         cldeform__call *call, int64_t images, const cl_mem parts[COL2IM_PARTS])
 {
-    return clear(col2im, call, parts[COL2IM_SUM], (size_t)images * (size_t)conv->sizes.input * col2im->real_size);
+    return cldeform__enqueue_zeros(&col2im->transfer, call, parts[COL2IM_SUM],
+                                   (size_t)images * (size_t)conv->sizes.input * col2im->real_size);
 }
 
 static cldeform_status enqueue_place(const cldeform_conv2d *conv, const cldeform__col2im *col2im, cldeform__call *call,
@@ -306,8 +269,9 @@ static cldeform_status enqueue_piece(const cldeform_conv2d *conv, const cldeform
     cldeform_status status;
     const bool gathers = col2im->way == COL2IM_GATHER;
     if (gathers)
-        TRY(clear(col2im, call, parts[COL2IM_BINS],
-                  (size_t)slab->images * (size_t)(conv->problem.offset_groups * bins_of(conv)) * sizeof(cl_int)));
+        TRY(cldeform__enqueue_zeros(&col2im->transfer, call, parts[COL2IM_BINS],
+                                    (size_t)slab->images * (size_t)(conv->problem.offset_groups * bins_of(conv)) *
+                                        sizeof(cl_int)));
     TRY(enqueue_place(conv, col2im, call, slab, operands, parts));
     TRY((gathers ? enqueue_gather : enqueue_scatter)(conv, col2im, call, slab, grad_columns, parts));
 done:
@@ -338,23 +302,5 @@ cldeform_status cldeform__enqueue_store_grad_input(const cldeform_conv2d *conv, 
                                                    const cldeform__conv2d_gradients *gradients,
                                                    const cl_mem parts[COL2IM_PARTS])
 {
-    const cl_ulong2 place = cldeform__place_of(&gradients->grad_input);
-    const cl_int accumulate = gradients->accumulate & CLDEFORM_GRAD_INPUT ? 1 : 0;
-    const cldeform__argument arguments[] = {ARGUMENT(col2im->geometry), ARGUMENT(parts[COL2IM_SUM]),
-                                            ARGUMENT(gradients->grad_input.buffer), ARGUMENT(place),
-                                            ARGUMENT(accumulate)};
-    const cldeform__launch launch = {
-        .step = "store_grad_input",
-        .kernel = col2im->store,
-        .arguments = arguments,
-        .n_arguments = 5,
-        .items = {(size_t)(conv->problem.in_h * conv->problem.in_w),
-                  (size_t)cldeform__at_most(cldeform__divide_up(conv->problem.in_channels, TRANSFER_BLOCK),
-                                            CLDEFORM__MOST_GROUPS),
-                  (size_t)images},
-        .group = (size_t)call->context->tuning.im2col_group,
-        .bytes = (double)images * (double)conv->sizes.input *
-                 (double)(col2im->real_size + cldeform__dtype_size(conv->problem.dtype)),
-    };
-    return cldeform__call_launch(call, &launch);
+    return cldeform__enqueue_store_input(conv, &col2im->transfer, call, images, gradients, parts[COL2IM_SUM]);
 }

@@ -5,6 +5,7 @@
 
 #include "../atomics.h"
 #include "steps.h"
+#include "transfer.h"
 
 typedef enum cldeform__col2im_way { COL2IM_SCATTER = 0, COL2IM_GATHER = 1, COL2IM_ATOMIC = 2 } cldeform__col2im_way;
 
@@ -20,7 +21,7 @@ typedef struct cldeform__col2im {
     int unit, blocks;                  /* channels that every group holds whole; blocks of channels of an image */
     size_t real_size;
     cldeform__kernel *place, *scatter, *scan, *fill, *sort, *gather, *atomic; /* NULL: not of this way */
-    cldeform__kernel *clear, *store;
+    cldeform__transfer transfer;
 } cldeform__col2im;
 
 /* Chooses the way from the device, the tuning and the problem of one image; compiles the kernels for columns of that
@@ -50,9 +51,5 @@ cldeform_status cldeform__enqueue_store_grad_input(const cldeform_conv2d *conv, 
                                                    cldeform__call *call, int64_t images,
                                                    const cldeform__conv2d_gradients *gradients,
                                                    const cl_mem parts[COL2IM_PARTS]);
-
-/* The program with kernels that move tensors to and from the workspace (conv2d_transfer.cl), in problem.layout. */
-cldeform_status cldeform__transfer_program(const cldeform_conv2d *conv, cldeform__program **program);
-enum { TRANSFER_BLOCK = 16, TRANSFER_PART = 256 }; /* BLOCK and PART of conv2d_transfer.cl */
 
 #endif

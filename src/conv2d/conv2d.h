@@ -65,7 +65,7 @@ struct cldeform_conv2d {
     cldeform__conv2d_statistics statistics;
 };
 
-extern const cldeform__conv2d_algorithm cldeform__conv2d_im2col, cldeform__conv2d_fused;
+extern const cldeform__conv2d_algorithm cldeform__conv2d_im2col, cldeform__conv2d_fused, cldeform__conv2d_tiled;
 
 /* Passes that an algorithm does, and those that are public parts. */
 #define CLDEFORM__ALGORITHM_PASSES (CLDEFORM_FORWARD | CLDEFORM_BACKWARD | CLDEFORM_PACK_WEIGHT)

@@ -1,7 +1,8 @@
 #include "parameters.h"
 
 #include "../geometry.h"
-#include "col2im.h"
+#include "steps.h"
+#include "transfer.h"
 
 cldeform_status cldeform__parameters_prepare(const cldeform_conv2d *conv, cldeform__parameter_steps *steps)
 {

@@ -46,7 +46,7 @@ static cldeform_status check_enums(const cldeform_conv2d_problem *problem)
     TRY(cldeform__check_enum("mask_activation", (int)problem->mask_activation, CLDEFORM_MASK_SIGMOID_X2));
     TRY(cldeform__check_enum("border", (int)problem->border, CLDEFORM_BORDER_EDGE));
     TRY(cldeform__check_enum("deterministic", problem->deterministic, 1));
-    TRY(cldeform__check_enum("algorithm", (int)problem->algorithm, CLDEFORM_ALGORITHM_FUSED));
+    TRY(cldeform__check_enum("algorithm", (int)problem->algorithm, CLDEFORM_ALGORITHM_TILED));
     TRY(cldeform__check_enum("weight_grad_dtype", (int)problem->weight_grad_dtype, CLDEFORM_F64));
     TRY(cldeform__check_enum("offset_gradient", (int)problem->offset_gradient, CLDEFORM_OFFSET_GRADIENT_OPEN));
     if (problem->border == CLDEFORM_BORDER_EDGE && problem->offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN) {

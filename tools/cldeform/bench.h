@@ -14,7 +14,7 @@ enum { BENCH_FORWARD, BENCH_BACKWARD, BENCH_PASSES };
 extern const char *const bench_pass_names[BENCH_PASSES];
 
 /* Algorithms: those of the library's convolution, and the only one of its RoI pooling. */
-enum { BENCH_DIRECT = -1, BENCH_ALGORITHMS = 4 };
+enum { BENCH_DIRECT = -1, BENCH_ALGORITHMS = 5 };
 
 typedef struct bench_options {
     const char *preset, *file; /* NULL: not given */

@@ -41,7 +41,7 @@ static const char *const help[] = {
     "",
     "what is measured",
     "  --pass LIST        forward,backward (default): backward is all gradients but the bias's",
-    "  --algorithm LIST   of auto (default), im2col, fused, direct; \"unsupported\" where one cannot do a case",
+    "  --algorithm LIST   of auto (default), im2col, fused, tiled, direct; \"unsupported\" where one cannot do a case",
     "  --device D         as conv2d's",
     "  --cache hot|cold   hot (default): calls use the same buffers. cold: buffers take turns, more than caches hold",
     "  --packed           forward with weights that were packed once, where the algorithm packs them",
@@ -76,6 +76,7 @@ static const number_word algorithms[BENCH_ALGORITHMS] = {
     {"auto", CLDEFORM_ALGORITHM_AUTO},
     {"im2col", CLDEFORM_ALGORITHM_IM2COL},
     {"fused", CLDEFORM_ALGORITHM_FUSED},
+    {"tiled", CLDEFORM_ALGORITHM_TILED},
     {"direct", BENCH_DIRECT},
 };
 static const number_word distributions[] = {{"normal", BENCH_NORMAL}, {"zero", BENCH_ZERO}, {"uniform", BENCH_UNIFORM}};

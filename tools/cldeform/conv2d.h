@@ -14,7 +14,7 @@ typedef struct conv2d_options {
 } conv2d_options;
 
 /* What the options' values are called. The reference is the last of the algorithms, after the library's. */
-#define CONV2D_ALGORITHMS 3
+#define CONV2D_ALGORITHMS 4
 extern const number_word conv2d_borders[2], conv2d_offset_gradients[2], conv2d_algorithms[CONV2D_ALGORITHMS + 1];
 
 #define CONV2D_NOT_OPEN "--offset-gradient open is not possible with --border edge, expected strict"

@@ -58,7 +58,7 @@ static const char *const help[] = {
     "  --layout nchw|nhwc of input, output and their gradients; default nchw",
     "",
     "computation",
-    "  --algorithm auto|im2col|fused|reference",
+    "  --algorithm auto|im2col|fused|tiled|reference",
     "                     auto (default): the library chooses. im2col: column buffer and matrix product. reference: "
     "plain",
     "                     loops on the host in double precision, rounded once; needs no OpenCL device, ignores the "
@@ -91,10 +91,8 @@ const number_word conv2d_offset_gradients[2] = {
     {"open", CLDEFORM_OFFSET_GRADIENT_OPEN},
 };
 const number_word conv2d_algorithms[CONV2D_ALGORITHMS + 1] = {
-    {"auto", CLDEFORM_ALGORITHM_AUTO},
-    {"im2col", CLDEFORM_ALGORITHM_IM2COL},
-    {"fused", CLDEFORM_ALGORITHM_FUSED},
-    {"reference", OPERATOR_REFERENCE},
+    {"auto", CLDEFORM_ALGORITHM_AUTO},   {"im2col", CLDEFORM_ALGORITHM_IM2COL}, {"fused", CLDEFORM_ALGORITHM_FUSED},
+    {"tiled", CLDEFORM_ALGORITHM_TILED}, {"reference", OPERATOR_REFERENCE},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

@@ -37,7 +37,7 @@ static const char *const help[] = {
     "  --offset-groups N  1 to 8, default 3; with --kind plain 1",
     "  --seed N           of sizes and data; default 1",
     "  --deterministic    as conv2d's",
-    "  --algorithm auto|im2col|fused",
+    "  --algorithm auto|im2col|fused|tiled",
     "",
     "Exit status: 0 all gradients within their limits; 1 no device, or OpenCL failed; 2 a wrong option; 3 a mismatch.",
     "Example: cldeform gradcheck --kind deformable --layout nhwc --seed 7",
