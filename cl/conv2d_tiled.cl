@@ -19,34 +19,46 @@
 #include "vector.clh"
 #include "conv2d_tiled.clh"
 
-/* output of image `image` at (pixel, channel) = value + bias, rounded. bias may be null. */
-static void store_output(conv2d_geometry geometry, __global DATA *output, PLACE place, __global const DATA *bias,
-                         int image, int pixel, int channel, REAL value)
+/* Where an image has its number. */
+static INDEX output_index(conv2d_geometry geometry, int pixel, int channel)
 {
 #if NHWC
-    const INDEX to = (INDEX)pixel * geometry.out_channels + channel;
+    return (INDEX)pixel * geometry.out_channels + channel;
 #else
-    const INDEX to = (INDEX)channel * geometry.out_h * geometry.out_w + pixel;
-#endif
-    if (bias)
-        value += LOAD_DATA(bias, channel);
-    STORE_DATA(output + PLACE_OF_IMAGE(place, image), to, value);
-}
-
-/* Where the part of a split has its number: (splits, images, out_channels, pixels), or with NHWC pixels first. */
-static size_t part_index(conv2d_geometry geometry, int images, int split, int image, int pixel, int channel)
-{
-    const size_t plane = (size_t)geometry.out_h * (size_t)geometry.out_w;
-    const size_t first = ((size_t)split * images + image) * geometry.out_channels * plane;
-#if NHWC
-    return first + (size_t)pixel * geometry.out_channels + channel;
-#else
-    return first + channel * plane + pixel;
+    return (INDEX)channel * geometry.out_h * geometry.out_w + pixel;
 #endif
 }
 
-/* weight: packed (conv2d_tiled_pack.cl). parts: of the splits, without bias; null where there is one split, and the
- * output is written. Work-group (pixels of a tile, tile of outputs and split of its terms, image). */
+#if DATA_BITS == 16
+#define STORE_FOUR(p, value) vstore_half4_rte(value, 0, p)
+#else
+#define STORE_FOUR(p, value) vstore4(value, 0, p)
+#endif
+
+/* The first n of four numbers side by side. */
+static void store_output(__global DATA *to, REAL4 value, int n)
+{
+    if (n == 4) {
+        STORE_FOUR(to, value);
+        return;
+    }
+    const REAL values[4] = {value.x, value.y, value.z, value.w};
+    UNROLLED for (int i = 0; i < 4; i++) if (i < n) STORE_DATA(to, i, values[i]);
+}
+
+static void store_part(__global REAL *to, REAL4 value, int n)
+{
+    if (n == 4) {
+        vstore4(value, 0, to);
+        return;
+    }
+    const REAL values[4] = {value.x, value.y, value.z, value.w};
+    UNROLLED for (int i = 0; i < 4; i++) if (i < n) to[i] = values[i];
+}
+
+/* weight: packed (conv2d_tiled_pack.cl). parts (splits, images, an image's output in its order): without bias; null
+ * where there is one split, and the output is written. Work-group (pixels of a tile, tile of outputs and split of its
+ * terms, image). */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 conv2d_tiled(const conv2d_geometry geometry, const conv2d_tiled_shape shape, __global const DATA *input,
              const PLACE input_place, WHERE_PARAMETERS __global const REAL *weight, const ulong first_weight,
@@ -81,6 +93,11 @@ conv2d_tiled(const conv2d_geometry geometry, const conv2d_tiled_shape shape, __g
 
     for (int run = begin / shape.blocks; run * shape.blocks < end; run++) {
         const int first_channel = group * group_channels + run * shape.run;
+#if KIND != 2
+        const int offset_group = first_channel / (geometry.in_channels / geometry.offset_groups);
+#else
+        const int offset_group = 0;
+#endif
         const int first_block = max(begin - run * shape.blocks, 0);
         const int end_block = min(end - run * shape.blocks, shape.blocks);
         for (int first_tap = 0; first_tap < taps; first_tap += TILE_TABLE) {
@@ -89,9 +106,7 @@ conv2d_tiled(const conv2d_geometry geometry, const conv2d_tiled_shape shape, __g
                 const int pixel = first_pixel + i % TILE_COLUMNS;
                 tile_sample sample = {(int4)-1, (REAL4)0, 0};
                 if (pixel < plane)
-                    sample = place_corners(geometry, find_sample(geometry,
-                                                                 WHERE_ARGUMENTS first_channel /
-                                                                     (geometry.in_channels / geometry.offset_groups),
+                    sample = place_corners(geometry, find_sample(geometry, WHERE_ARGUMENTS offset_group,
                                                                  first_tap + i / TILE_COLUMNS, pixel));
                 corners[i] = sample.corners;
                 weights[i] = sample.weights;
@@ -132,25 +147,39 @@ conv2d_tiled(const conv2d_geometry geometry, const conv2d_tiled_shape shape, __g
         }
     }
 
-    bias = bias ? bias + first_bias : 0;
+    const size_t n = (size_t)plane * geometry.out_channels; /* of an image */
+    parts = parts ? parts + ((size_t)split * get_num_groups(2) + image) * n : 0;
+    output += PLACE_OF_IMAGE(output_place, image);
     FOR_VECTORS (r, c) {
-        const int pixel = first_pixel + VECTOR_COLUMN(item, c);
+        const int pixel = first_pixel + VECTOR_COLUMN(item, c), pixels = clamp(plane - pixel, 0, 4);
+        const row_range range =
+            find_rows(shape, tile, VECTOR_ROW(item, r), geometry.out_channels / geometry.groups, geometry.groups);
+#if NHWC
+        const REAL4 lines[4] = {TURNED(sums, r, c, x), TURNED(sums, r, c, y), TURNED(sums, r, c, z),
+                                TURNED(sums, r, c, w)};
+        const int n_lines = pixels, length = range.n;
+        REAL added[4];
+        UNROLLED for (int i = 0; i < 4; i++) added[i] =
+            bias && i < length ? LOAD_DATA(bias, first_bias + range.first + i) : 0;
+        const REAL4 more = (REAL4)(added[0], added[1], added[2], added[3]);
+#else
+        const REAL4 lines[4] = {sums[r][0][c], sums[r][1][c], sums[r][2][c], sums[r][3][c]};
+        const int n_lines = range.n, length = pixels;
+#endif
         UNROLLED for (int i = 0; i < 4; i++)
         {
-            const int channel = row_number(shape, tile, VECTOR_ROW(item, r) + i,
-                                           geometry.out_channels / geometry.groups, geometry.groups);
-            const REAL values[4] = {sums[r][i][c].x, sums[r][i][c].y, sums[r][i][c].z, sums[r][i][c].w};
-            if (channel >= 0)
-                UNROLLED for (int j = 0; j < 4; j++)
-                {
-                    if (pixel + j >= plane)
-                        continue;
-                    if (parts)
-                        parts[part_index(geometry, (int)get_num_groups(2), split, image, pixel + j, channel)] =
-                            values[j];
-                    else
-                        store_output(geometry, output, output_place, bias, image, pixel + j, channel, values[j]);
-                }
+            if (i >= n_lines)
+                continue;
+#if NHWC
+            const INDEX to = output_index(geometry, pixel + i, range.first);
+#else
+            const INDEX to = output_index(geometry, pixel, range.first + i);
+            const REAL4 more = (REAL4)(bias ? LOAD_DATA(bias, first_bias + range.first + i) : 0);
+#endif
+            if (parts)
+                store_part(parts + to, lines[i], length);
+            else
+                store_output(output + to, lines[i] + more, length);
         }
     }
 }
@@ -166,12 +195,14 @@ __kernel void conv2d_tiled_add(const conv2d_geometry geometry, const int splits,
         return;
     const int image = (int)get_global_id(2), images = (int)get_global_size(2);
 #if NHWC
-    const int pixel = (int)(number / geometry.out_channels), channel = (int)(number % geometry.out_channels);
+    const int channel = (int)(number % geometry.out_channels);
 #else
-    const int pixel = (int)(number % plane), channel = (int)(number / plane);
+    const int channel = (int)(number / plane);
 #endif
     REAL sum = 0;
     for (int split = 0; split < splits; split++)
         sum += parts[((size_t)split * images + image) * n + number];
-    store_output(geometry, output, output_place, bias ? bias + first_bias : 0, image, pixel, channel, sum);
+    if (bias)
+        sum += LOAD_DATA(bias, first_bias + channel);
+    STORE_DATA(output + PLACE_OF_IMAGE(output_place, image), number, sum);
 }

@@ -123,10 +123,10 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
     /* the gradient of the columns, a pixel's channels side by side */
     FOR_VECTORS (r, c) {
         __local REAL4 *const to = pool + (VECTOR_COLUMN(item, c) * PIXEL_PITCH + VECTOR_ROW(item, r)) / 4;
-        to[0] = (REAL4)(sums[r][0][c].x, sums[r][1][c].x, sums[r][2][c].x, sums[r][3][c].x);
-        to[PIXEL_PITCH / 4] = (REAL4)(sums[r][0][c].y, sums[r][1][c].y, sums[r][2][c].y, sums[r][3][c].y);
-        to[2 * (PIXEL_PITCH / 4)] = (REAL4)(sums[r][0][c].z, sums[r][1][c].z, sums[r][2][c].z, sums[r][3][c].z);
-        to[3 * (PIXEL_PITCH / 4)] = (REAL4)(sums[r][0][c].w, sums[r][1][c].w, sums[r][2][c].w, sums[r][3][c].w);
+        to[0] = TURNED(sums, r, c, x);
+        to[PIXEL_PITCH / 4] = TURNED(sums, r, c, y);
+        to[2 * (PIXEL_PITCH / 4)] = TURNED(sums, r, c, z);
+        to[3 * (PIXEL_PITCH / 4)] = TURNED(sums, r, c, w);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 

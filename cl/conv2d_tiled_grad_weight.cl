@@ -107,10 +107,10 @@ conv2d_tiled_grad_weight(const conv2d_geometry geometry, const conv2d_tiled_shap
     const int of_group = first_channel % group_channels;
     FOR_VECTORS (r, c) {
         const REAL4 turned[4] = {
-            (REAL4)(sums[r][0][c].x, sums[r][1][c].x, sums[r][2][c].x, sums[r][3][c].x),
-            (REAL4)(sums[r][0][c].y, sums[r][1][c].y, sums[r][2][c].y, sums[r][3][c].y),
-            (REAL4)(sums[r][0][c].z, sums[r][1][c].z, sums[r][2][c].z, sums[r][3][c].z),
-            (REAL4)(sums[r][0][c].w, sums[r][1][c].w, sums[r][2][c].w, sums[r][3][c].w),
+            TURNED(sums, r, c, x),
+            TURNED(sums, r, c, y),
+            TURNED(sums, r, c, z),
+            TURNED(sums, r, c, w),
         };
         const int row = VECTOR_ROW(item, r), column = VECTOR_COLUMN(item, c);
         UNROLLED for (int j = 0; j < 4; j++)
@@ -124,8 +124,7 @@ conv2d_tiled_grad_weight(const conv2d_geometry geometry, const conv2d_tiled_shap
                 vstore4(turned[j], 0, to);
             else {
                 const REAL values[4] = {turned[j].x, turned[j].y, turned[j].z, turned[j].w};
-                for (int i = 0; i < 4 && row + i < outputs; i++)
-                    to[i] = values[i];
+                UNROLLED for (int i = 0; i < 4; i++) if (row + i < outputs) to[i] = values[i];
             }
         }
     }

@@ -1,5 +1,5 @@
-/* The weight as the blocks that tiles read one after the other, zeros where a tile is incomplete. TILE_ROWS: of the
- * tile. */
+/* The weight as the blocks that tiles read one after the other, zeros where a tile is incomplete. TILE_ROWS,
+ * GROUPED: of the tile. */
 #include "common.clh"
 #include "conv2d_geometry.clh"
 #include "conv2d_sample.clh"

@@ -55,7 +55,8 @@ static cldeform_status get_pack_program(const cldeform_conv2d *conv, const tiled
                                         cldeform__program **program)
 {
     char options[64];
-    snprintf(options, sizeof options, "-DDATA_BITS=%d -DTILE_ROWS=%d", cldeform__bits(conv->problem.dtype), form->rows);
+    snprintf(options, sizeof options, "-DDATA_BITS=%d -DTILE_ROWS=%d -DGROUPED=%d", cldeform__bits(conv->problem.dtype),
+             form->rows, form->grouped);
     return cldeform__program_get(conv->context, "conv2d_tiled_pack", options, program);
 }
 
