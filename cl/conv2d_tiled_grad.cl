@@ -59,6 +59,9 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
     __local REAL4 pool[POOL_SIZE / 4];
     __local int4 corners[TILE_COLUMNS];
     __local REAL4 weights[TILE_COLUMNS];
+#if SAMPLE_OPEN
+    __local int adds[TILE_COLUMNS]; /* at exactly -1 a sample adds nothing, not even 0 times an infinity */
+#endif
     __local REAL4 *const rows = pool, *const columns = pool + TILE_DEPTH * TILE_ROWS / 4;
     const int item = (int)get_local_id(0);
 #if KIND != 2
@@ -91,15 +94,20 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
     (void)sum;
 #endif
 
+    const int offset_group = section * shape.run / (geometry.in_channels / geometry.offset_groups);
     for (int i = item; i < TILE_COLUMNS; i += ITEMS) {
-        tile_sample sample = {(int4)-1, (REAL4)0, 0};
-        if (first_pixel + i < plane)
-            sample = place_corners(geometry, find_sample(geometry,
-                                                         WHERE_ARGUMENTS section * shape.run /
-                                                             (geometry.in_channels / geometry.offset_groups),
-                                                         tap, first_pixel + i));
-        corners[i] = sample.corners;
-        weights[i] = sample.weights * sample.factor;
+        conv2d_sample found = {0};
+        tile_sample placed = {(int4)-1, (REAL4)0, 0};
+        if (first_pixel + i < plane) {
+            found = find_sample(geometry, WHERE_ARGUMENTS offset_group, tap, first_pixel + i);
+            placed = place_corners(geometry, found);
+        }
+        corners[i] = placed.corners;
+        weights[i] = placed.weights * placed.factor;
+#if SAMPLE_OPEN
+        adds[i] = found.exists && (found.row.inside0 || found.row.weight1 > 0) &&
+                  (found.column.inside0 || found.column.weight1 > 0);
+#endif
     }
     weight += (size_t)(tile * taps + tap) * shape.blocks * (shape.depth * TILE_ROWS);
     for (int block = 0; block < shape.blocks; block++) {
@@ -147,7 +155,11 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
                                   sum_products(value, load_corner(input, geometry.in_channels, corner.w, channel)));
 #endif
 #if ATOMIC_FORM
+#if SAMPLE_OPEN
+            if (sum && adds[column]) {
+#else
             if (sum) {
+#endif
                 const REAL4 factor = weights[column];
                 const int places[4] = {corner.x, corner.y, corner.z, corner.w};
                 const REAL shares[4] = {factor.x, factor.y, factor.z, factor.w};

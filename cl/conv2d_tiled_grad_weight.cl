@@ -10,7 +10,8 @@
 #ifndef TILE_TABLE
 #define TILE_TABLE 64
 #endif
-#define ROWS_FIRST 1 /* outputs are side by side in the result */
+#define RUN        512 /* pixels: a multiple of TILE_TABLE */
+#define ROWS_FIRST 1   /* outputs are side by side in the result */
 
 #include "common.clh"
 #include "conv2d_geometry.clh"
@@ -47,8 +48,9 @@ conv2d_tiled_grad_weight(const conv2d_geometry geometry, const conv2d_tiled_shap
     const int group = first_channel / group_channels, first_row = (int)get_group_id(1) * TILE_ROWS;
     const int first_output = group * group_outputs + first_row, outputs = group_outputs - first_row;
     const int begin = (int)get_group_id(2) * shape.split_pixels, end = min(plane, begin + shape.split_pixels);
-    tile_sums sums;
+    tile_sums sums, totals; /* of a run of pixels; of the runs before, so that no sum is of many small terms */
     clear_sums(sums);
+    clear_sums(totals);
     input += input_place.x;
     grad_output += grad_output_place.x;
 
@@ -101,16 +103,24 @@ conv2d_tiled_grad_weight(const conv2d_geometry geometry, const conv2d_tiled_shap
             multiply_block(sums, shape, rows, columns, item);
         }
         barrier(CLK_LOCAL_MEM_FENCE); /* nobody reads the table any more */
+        if ((first - begin) % RUN == RUN - TILE_TABLE || first + TILE_TABLE >= end) {
+            FOR_VECTORS (r, c)
+                UNROLLED for (int i = 0; i < 4; i++)
+                {
+                    totals[r][i][c] += sums[r][i][c];
+                    sums[r][i][c] = (REAL4)0;
+                }
+        }
     }
 
     parts += get_group_id(2) * ((size_t)geometry.in_channels * taps * group_outputs);
     const int of_group = first_channel % group_channels;
     FOR_VECTORS (r, c) {
         const REAL4 turned[4] = {
-            TURNED(sums, r, c, x),
-            TURNED(sums, r, c, y),
-            TURNED(sums, r, c, z),
-            TURNED(sums, r, c, w),
+            TURNED(totals, r, c, x),
+            TURNED(totals, r, c, y),
+            TURNED(totals, r, c, z),
+            TURNED(totals, r, c, w),
         };
         const int row = VECTOR_ROW(item, r), column = VECTOR_COLUMN(item, c);
         UNROLLED for (int j = 0; j < 4; j++)

@@ -170,9 +170,22 @@ static void check_all(cldeform_context *context, const cldeform_conv2d_problem *
     test_backward_destroy(&g);
 }
 
+/* Its additions to the input's gradient are atomic. */
+static bool is_tiled(void)
+{
+    return test_algorithm == CLDEFORM_ALGORITHM_TILED;
+}
+
 static void when_asked_for(void **state)
 {
     (void)state;
+    if (is_tiled()) {
+        cldeform_conv2d *object = NULL;
+        cldeform_conv2d_problem problem = create_problem(0);
+        problem.deterministic = 1;
+        assert_status(cldeform_conv2d_create(device.context, &problem, &object), CLDEFORM_UNSUPPORTED, "any order");
+        return;
+    }
     for (int variant = 0; variant < 4; variant += 3) { /* the other layout in the other type */
         cldeform_conv2d_problem problem = create_problem(variant);
         problem.deterministic = 1;
@@ -183,7 +196,7 @@ static void when_asked_for(void **state)
 static void on_processors_by_default(void **state)
 {
     (void)state;
-    if (!is_cpu())
+    if (!is_cpu() || is_tiled()) /* processors take another one by default */
         skip();
     for (int variant = 0; variant < 2; variant++) {
         const cldeform_conv2d_problem problem = create_problem(variant);
@@ -224,9 +237,9 @@ static void the_question_is_answered(void **state)
     (void)state;
     const cldeform_passes others = CLDEFORM_BACKWARD & ~CLDEFORM_GRAD_INPUT;
     const bool is_fused = test_algorithm == CLDEFORM_ALGORITHM_FUSED; /* whose sums have one order */
-    for (int way = is_fused ? ATOMIC : OWNER; way <= ATOMIC; way++) {
+    for (int way = is_fused || is_tiled() ? ATOMIC : OWNER; way <= ATOMIC; way++) {
         cldeform_context *context = create_context(way, "");
-        for (int deterministic = 0; deterministic < 2; deterministic++) {
+        for (int deterministic = 0; deterministic < (is_tiled() ? 1 : 2); deterministic++) {
             cldeform_conv2d_problem problem = create_problem(0);
             cldeform_conv2d *object = NULL;
             problem.deterministic = deterministic;
@@ -315,10 +328,10 @@ static void atomics_are_right(void **state)
         check_way(ATOMIC, forms[form], 6 + form, 4, form ? 2 : 4);
 }
 
-/* The ways of im2col; fused has one. */
+/* The ways of im2col; the others have one. */
 static int last_way(void)
 {
-    return test_algorithm == CLDEFORM_ALGORITHM_FUSED ? OWNER : ATOMIC;
+    return test_algorithm == CLDEFORM_ALGORITHM_IM2COL ? ATOMIC : OWNER;
 }
 
 /* More samples than some devices let a work-item's loops go through. */
@@ -352,7 +365,7 @@ static void crowds(void **state)
         const char *more;
     } ways[] = {{OWNER, ""}, {GATHER, ""}, {ATOMIC, forms[0]}, {ATOMIC, forms[1]}, {ATOMIC, forms[2]}};
     const size_t n_ways = test_algorithm == CLDEFORM_ALGORITHM_FUSED ? 1 : sizeof ways / sizeof ways[0];
-    for (size_t w = 0; w < n_ways; w++) {
+    for (size_t w = is_tiled() ? ATOMIC : 0; w < n_ways; w++) {
         cldeform_context *context = create_context(ways[w].way, ways[w].more);
         for (int l = 0; l < 2; l++) {
             cldeform_conv2d_problem problem = CLDEFORM_INIT(cldeform_conv2d_problem);

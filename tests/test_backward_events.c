@@ -233,7 +233,8 @@ static void trace_has_every_step(void **state)
             assert_true(test_is_complete(r->first) && test_is_complete(r->last));
             assert_true(r->bytes > 0);
             assert_true(time_of(r->first, CL_PROFILING_COMMAND_START) <= time_of(r->last, CL_PROFILING_COMMAND_END));
-            if (strcmp(r->step, "gemm") == 0 || strncmp(r->step, "fused_grad", 10) == 0)
+            if (strcmp(r->step, "gemm") == 0 || strncmp(r->step, "fused_grad", 10) == 0 ||
+                strncmp(r->step, "tiled_grad", 10) == 0)
                 flop += r->flop;
         }
         /* two products, of the weight's gradient and of the columns': batch, outputs, pixels, channels of a group, taps

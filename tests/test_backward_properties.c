@@ -76,7 +76,7 @@ static void adjoint_identities(void **state)
 {
     (void)state;
     for (int row = 0; row < test_n_conv_cases; row++) {
-        if (test_algorithm == CLDEFORM_ALGORITHM_FUSED && device.extent < TEST_ALL && row % 6 != 4)
+        if (test_is_specialised() && device.extent < TEST_ALL && row % 6 != 4)
             continue; /* other tiles, other kernels */
         for (int l = 0; l < 2; l++) {
             cldeform_conv2d_problem problem = test_shape_problem(&test_conv_cases[row], kinds[(row + l) % 3]);

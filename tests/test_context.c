@@ -69,13 +69,15 @@ static void a_plan_describes_itself(void **state)
     assert_ok(cldeform_conv2d_is_deterministic(conv, CLDEFORM_FORWARD, &deterministic));
     assert_int_equal(deterministic, 1);
     json_t *object = parse(text);
-    const bool is_fused = test_algorithm == CLDEFORM_ALGORITHM_FUSED;
-    assert_string_equal(json_string_value(json_object_get(object, "algorithm")), is_fused ? "fused" : "im2col");
+    static const char *const names[] = {"auto", "im2col", "fused", "tiled"};
+    assert_string_equal(json_string_value(json_object_get(object, "algorithm")), names[test_algorithm]);
     assert_string_equal(json_string_value(json_object_get(object, "reason")), "asked for");
     assert_string_equal(json_string_value(json_object_get(object, "dtype")), "fp32");
-    if (is_fused)
+    if (test_algorithm == CLDEFORM_ALGORITHM_FUSED)
         assert_int_equal(json_integer_value(json_object_get(json_object_get(object, "forward"), "groups")),
                          problem.groups);
+    else if (test_algorithm == CLDEFORM_ALGORITHM_TILED)
+        assert_non_null(json_object_get(json_object_get(object, "forward"), "tile"));
     else
         assert_string_equal(json_string_value(json_object_get(object, "gemm")), "clblast");
     assert_int_equal(json_integer_value(json_object_get(object, "workspace_bytes")), preferred);
@@ -111,6 +113,12 @@ static void auto_takes_the_tuning_s_choice(void **state)
     expect_choice("", &problem, "fused", "first choice");
     expect_choice("\"*\" conv2d_algorithm=1\n", &problem, "im2col", "first choice");
     expect_choice("\"*\" conv2d_algorithm=2\n", &problem, "fused", "first choice");
+    expect_choice("\"*\" conv2d_algorithm=3\n", &problem, "tiled", "first choice");
+    problem.passes = CLDEFORM_BACKWARD;
+    problem.deterministic = 1; /* not with atomic additions */
+    expect_choice("\"*\" conv2d_algorithm=3\n", &problem, "im2col", "cannot");
+    problem.passes = CLDEFORM_FORWARD;
+    problem.deterministic = 0;
     problem.workspace_limit = 20000; /* slabs fit, copies do not */
     problem.in_h = 30, problem.in_w = 31;
     expect_choice("", &problem, "im2col", "cannot");

@@ -336,7 +336,7 @@ static int close_devices(void **state)
 
 static void check_case(void **state)
 {
-    const test_device *on = test_algorithm == CLDEFORM_ALGORITHM_FUSED ? &scalars : &device;
+    const test_device *on = test_is_specialised() ? &scalars : &device;
     json_t *root = test_case_load(*state);
     cldeform_conv2d_problem problem;
     const bool known = test_case_problem(root, &problem);
@@ -352,7 +352,7 @@ static void check_case(void **state)
             check_slices(root, &problem, on);
         void (*check)(const json_t *, const cldeform_conv2d_problem *, cldeform_dtype, const test_device *) =
             is_pack ? check_pack : check_convolution;
-        const bool is_fused = test_algorithm == CLDEFORM_ALGORITHM_FUSED;
+        const bool is_fused = test_is_specialised();
         if (!is_fused)
             check(root, &problem, CLDEFORM_F64, NULL);
         check(root, &problem, CLDEFORM_F32, on);

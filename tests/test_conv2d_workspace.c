@@ -32,7 +32,9 @@ static void results_do_not_depend_on_chunks(void **state)
         assert_ok(cldeform_conv2d_create(device.context, &problem, &object));
         assert_ok(cldeform_conv2d_workspace_size(object, CLDEFORM_FORWARD, &minimum, &preferred));
         cldeform_conv2d_destroy(object);
-        assert_true(minimum > 0 && minimum < preferred);
+        /* tiled reads NHWC images where they are: it needs nothing for them */
+        const bool grows = test_algorithm != CLDEFORM_ALGORITHM_TILED || problem.layout == CLDEFORM_NCHW;
+        assert_true(minimum > 0 && (grows ? minimum < preferred : minimum == preferred));
         test_conv conv;
         test_conv_create(&conv, &problem, true, TEST_RANDOM, 21);
         double *expected = test_conv_run_alone(&device, &conv, &(test_run){0});

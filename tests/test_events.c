@@ -271,9 +271,11 @@ static void trace_has_every_step(void **state)
         static const char *const im2col[] = {"pack_weight", "im2col", "gemm", "gemm", "gemm",
                                              "gemm",        "gemm",   "gemm", "store"};
         static const char *const fused[] = {"pack_weight", "clear", "pack_input", "fused"};
-        const bool is_fused = test_algorithm == CLDEFORM_ALGORITHM_FUSED;
-        const char *const *steps = is_fused ? fused : im2col;
-        const int n_steps = is_fused ? 4 : 9;
+        static const char *const tiled[] = {"pack_weight", "tiled"};
+        const char *const *steps = test_algorithm == CLDEFORM_ALGORITHM_FUSED   ? fused
+                                   : test_algorithm == CLDEFORM_ALGORITHM_TILED ? tiled
+                                                                                : im2col;
+        const int n_steps = steps == fused ? 4 : steps == tiled ? 2 : 9;
         assert_int_equal(n_records, n_steps);
         assert_cl(clFlush(queue));
         test_wait_for(done);
@@ -289,7 +291,7 @@ static void trace_has_every_step(void **state)
             if (i > 0) /* the chain: each starts after the one before has ended */
                 assert_true(time_of(records[i - 1].last, CL_PROFILING_COMMAND_END) <=
                             time_of(r->last, CL_PROFILING_COMMAND_END));
-            if (strcmp(r->step, "gemm") == 0 || strcmp(r->step, "fused") == 0)
+            if (strcmp(r->step, "gemm") == 0 || strcmp(r->step, "fused") == 0 || strcmp(r->step, "tiled") == 0)
                 flop += r->flop;
         }
         assert_true(flop == 2.0 * 3 * 10 * 64 * 6 * 6); /* batch, outputs, pixels, channels of a group, taps */

@@ -29,7 +29,7 @@ static void check_case(tool_case *c, uint32_t seed, const char *more)
 
 static void test_algorithms(void **state)
 {
-    static const char *const algorithms[] = {"auto", "im2col", "fused", "reference"};
+    static const char *const algorithms[] = {"auto", "im2col", "fused", "tiled", "reference"};
     (void)state;
     for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++) {
         char option[64];

@@ -210,8 +210,7 @@ done:
 cldeform_status cldeform__tiled_shape_grad_weight(const cldeform_conv2d *conv, const tiled_plan *plan,
                                                   size_t most_items, tiled_form *form)
 {
-    /* pixels of a split: few enough that rounding does not need to be looked after */
-    enum { MOST_PIXELS = 2048 };
+    enum { MOST_PIXELS = 1 << 15 }; /* of a split: 64 runs of the kernel's */
     cldeform_status status;
     const cldeform_conv2d_problem *problem = &conv->problem;
     const int64_t outputs = problem->out_channels / problem->groups, run = cldeform__tiled_run(problem);

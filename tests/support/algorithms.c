@@ -13,12 +13,32 @@ static const struct {
 } algorithms[] = {
     {CLDEFORM_ALGORITHM_IM2COL, "im2col"},
     {CLDEFORM_ALGORITHM_FUSED, "fused"},
+    {CLDEFORM_ALGORITHM_TILED, "tiled"},
 };
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
 bool test_takes_form(int kind, int layout, int rule)
 {
-    return test_algorithm != CLDEFORM_ALGORITHM_FUSED || device.extent == TEST_ALL || (kind + layout + rule) % 2 == 1;
+    if (device.extent == TEST_ALL)
+        return true;
+    switch (test_algorithm) {
+    case CLDEFORM_ALGORITHM_FUSED:
+        return (kind + layout + rule) % 2 == 1;
+    case CLDEFORM_ALGORITHM_TILED:
+        return (kind + layout + rule) % 3 == 1;
+    default:
+        return true;
+    }
+}
+
+bool test_is_specialised(void)
+{
+    return test_algorithm == CLDEFORM_ALGORITHM_FUSED || test_algorithm == CLDEFORM_ALGORITHM_TILED;
+}
+
+bool test_takes_variant(int number)
+{
+    return number == 0 || device.extent == TEST_ALL || test_algorithm != CLDEFORM_ALGORITHM_TILED;
 }
 
 int test_fused_tile(int64_t n)

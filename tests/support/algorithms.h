@@ -8,8 +8,17 @@
  * and while test_run_algorithms runs a test, the algorithm whose turn it is. */
 extern cldeform_algorithm test_algorithm;
 
-/* Whether a test goes through this kind, layout and rule of the border (indices). All of them with im2col; fused has
- * kernels of its own for each, which take long to compile: of the small problem's, the usual run has half. */
+/* Whether the algorithm has kernels of its own for each kind, layout, border and tile. They take long to compile, so
+ * that the usual run goes through fewer problems with it. */
+bool test_is_specialised(void);
+
+/* Whether a test goes through this one of several problems, from 0 on, that differ in what all algorithms do with the
+ * same code. All of them with im2col and fused; with tiled, whose kernels take longest to compile, the usual run takes
+ * the first. */
+bool test_takes_variant(int number);
+
+/* Whether a test goes through this kind, layout and rule of the border (indices). All of them with im2col; of the small
+ * problem's, the usual run has half with fused and a third with tiled. */
 bool test_takes_form(int kind, int layout, int rule);
 
 /* Number of the tile that fused takes for rows of n numbers: 0 for 1, 1 for 2, 2 for 3 and 4, ... Kernels of another
