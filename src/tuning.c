@@ -138,6 +138,22 @@ static bool apply_line(cldeform__tuning *tuning, const cldeform__tuning_device *
     return true;
 }
 
+/* What became of the file; applied: the last line that was for this device, 0: none was. Of refused lines the first is
+ * enough to find the others. */
+static void set_source(cldeform__tuning *tuning, const char *file, int applied)
+{
+    char *source = tuning->source;
+    const size_t capacity = sizeof tuning->source;
+    if (applied)
+        snprintf(source, capacity, "file: %.60s line %d", file, applied);
+    const size_t length = strlen(source);
+    if (tuning->refused)
+        snprintf(source + length, capacity - length, " (refused, %.*s)", (int)strcspn(tuning->refused, "\n"),
+                 tuning->refused);
+    else if (!applied)
+        snprintf(source + length, capacity - length, " (%.60s has no line for this device)", file);
+}
+
 cldeform_status cldeform__tuning_load(cldeform__tuning *tuning, const cldeform__tuning_device *device, const char *file)
 {
     memset(tuning, 0, sizeof *tuning);
@@ -159,21 +175,18 @@ cldeform_status cldeform__tuning_load(cldeform__tuning *tuning, const cldeform__
             "text file of at most 1 MiB",
             file);
     cldeform__text refused = {0};
-    int number = 1;
+    int number = 1, applied = 0;
     for (char *line = data; line; number++) {
         char *end = strchr(line, '\n');
         if (end)
             *end = 0;
         if (apply_line(tuning, device, line, number, &refused))
-            snprintf(tuning->source, sizeof tuning->source, "file: %.60s line %d", file, number);
+            applied = number;
         line = end ? end + 1 : NULL;
     }
     free(data);
     tuning->refused = refused.data;
-    if (refused.data) {
-        const size_t length = strlen(tuning->source);
-        snprintf(tuning->source + length, sizeof tuning->source - length, " (lines of the file refused)");
-    }
+    set_source(tuning, file, applied);
     return CLDEFORM_OK;
 }
 

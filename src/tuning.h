@@ -42,7 +42,7 @@ typedef struct cldeform__tuning {
 #define X(name, least, most, what) int name;
     CLDEFORM__TUNING_LIST(X)
 #undef X
-    char source[128]; /* "built-in: cpu", "file: tuning.txt line 3", ... */
+    char source[256]; /* "built-in: cpu", "file: tuning.txt line 3 (refused, line 4: x=1 is not a parameter)", ... */
     char *refused;    /* lines of the file that were not understood, one text a line; NULL: none */
 } cldeform__tuning;
 

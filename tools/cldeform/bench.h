@@ -37,6 +37,14 @@ typedef struct bench_options {
 int bench_read_options(int argc, char **argv, bench_options *o, fault *f);
 void bench_free_options(bench_options *o);
 void bench_print_help(void);
+
+/* What tune reads of them. */
+void bench_default_options(int argc, char **argv, bench_options *o);
+int bench_add_problem(bench_options *o, const char *text, fault *f);
+int bench_read_offsets(bench_options *o, const char *text, fault *f);
+int bench_read_passes(bench_options *o, const char *text, fault *f);
+const char *bench_offsets_name(int offsets);
+
 const char *bench_algorithm_name(int algorithm);
 
 typedef struct bench_case {

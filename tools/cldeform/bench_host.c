@@ -47,14 +47,19 @@ double bench_host_load(void)
 #endif
 }
 
-void bench_progress(const char *text)
+int bench_has_terminal(void)
 {
 #ifdef __unix__
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K%s", text);
+    return isatty(STDERR_FILENO);
 #else
-    (void)text;
+    return 0;
 #endif
+}
+
+void bench_progress(const char *text)
+{
+    if (bench_has_terminal())
+        fprintf(stderr, "\r\033[K%s", text);
 }
 
 void bench_pin_threads(void)

@@ -14,6 +14,9 @@ int bench_host_cores(void);
 /* Programs that wanted to run, on average over the last minute; -1: not known. */
 double bench_host_load(void);
 
+/* Whether standard error is one. */
+int bench_has_terminal(void);
+
 /* Takes the place of the line on the terminal that standard error is, or does nothing. "": none. */
 void bench_progress(const char *text);
 

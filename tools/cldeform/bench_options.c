@@ -186,7 +186,7 @@ static int read_samples(const char *text, int64_t samples[2], fault *f)
     return EXIT_FINE;
 }
 
-static int add_problem(bench_options *o, const char *text, fault *f)
+int bench_add_problem(bench_options *o, const char *text, fault *f)
 {
     const char **grown = realloc(o->problem, (o->n_problems + 1) * sizeof *grown);
     if (!grown)
@@ -194,6 +194,24 @@ static int add_problem(bench_options *o, const char *text, fault *f)
     o->problem = grown;
     o->problem[o->n_problems++] = text;
     return EXIT_FINE;
+}
+
+int bench_read_offsets(bench_options *o, const char *text, fault *f)
+{
+    return number_read_word("--offsets", text, distributions, COUNT(distributions), &o->offsets, f);
+}
+
+const char *bench_offsets_name(int offsets)
+{
+    for (size_t i = 0; i < COUNT(distributions); i++)
+        if (distributions[i].value == offsets)
+            return distributions[i].word;
+    return "";
+}
+
+int bench_read_passes(bench_options *o, const char *text, fault *f)
+{
+    return read_list("--pass", text, passes, COUNT(passes), o->pass, &o->n_passes, f);
 }
 
 /* Options with a value. */
@@ -207,11 +225,11 @@ static int read_value(bench_options *o, int option, const char *text, fault *f)
         o->file = text;
         return EXIT_FINE;
     case PROBLEM:
-        return add_problem(o, text, f);
+        return bench_add_problem(o, text, f);
     case OFFSETS:
-        return number_read_word("--offsets", text, distributions, COUNT(distributions), &o->offsets, f);
+        return bench_read_offsets(o, text, f);
     case PASS:
-        return read_list("--pass", text, passes, COUNT(passes), o->pass, &o->n_passes, f);
+        return bench_read_passes(o, text, f);
     case ALGORITHM:
         return read_list("--algorithm", text, algorithms, COUNT(algorithms), o->algorithm, &o->n_algorithms, f);
     case DEVICE:
@@ -263,7 +281,7 @@ void bench_free_options(bench_options *o)
     free(o->problem);
 }
 
-int bench_read_options(int argc, char **argv, bench_options *o, fault *f)
+void bench_default_options(int argc, char **argv, bench_options *o)
 {
     *o = (bench_options){
         .pass = {BENCH_FORWARD, BENCH_BACKWARD},
@@ -274,6 +292,11 @@ int bench_read_options(int argc, char **argv, bench_options *o, fault *f)
         .argc = argc,
         .argv = argv,
     };
+}
+
+int bench_read_options(int argc, char **argv, bench_options *o, fault *f)
+{
+    bench_default_options(argc, argv, o);
     int option = 0;
     while ((option = option_next(argc, argv, options, f)) != OPTION_END) {
         int status = EXIT_FINE;

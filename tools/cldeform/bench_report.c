@@ -35,6 +35,18 @@ void bench_report_free(bench_report *r)
 
 /* ---- the table: at most 100 columns, but for problems and errors ---- */
 
+/* Which parameters are measured, and what was refused of a tuning file. */
+static int print_tuning(const bench_report *r, fault *f)
+{
+    json_t *library = NULL;
+    int status = describe_context(r->device->context, &library, f);
+    const char *source = json_string_value(json_object_get(json_object_get(library, "tuning"), "source"));
+    if (status == EXIT_FINE)
+        printf("\ntuning: %s", source ? source : "unknown");
+    json_decref(library);
+    return status;
+}
+
 int bench_report_head(bench_report *r, fault *f)
 {
     const device_session *session = &r->device->session;
@@ -50,6 +62,9 @@ int bench_report_head(bench_report *r, fault *f)
     if (r->threads)
         printf(", %d %s", r->threads, r->threads == 1 ? "thread" : "threads");
     free(device);
+    const int status = print_tuning(r, f);
+    if (status != EXIT_FINE)
+        return status;
     if (r->roofline->fp32_gflops > 0) {
         printf("\npeak: %.1f GFLOP/s fp32", r->roofline->fp32_gflops);
         if (r->roofline->fp64_gflops > 0)

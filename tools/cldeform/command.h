@@ -14,6 +14,7 @@ int command_roi_pool(int argc, char **argv, fault *f);
 int command_psroi_pool(int argc, char **argv, fault *f);
 int command_gradcheck(int argc, char **argv, fault *f);
 int command_bench(int argc, char **argv, fault *f);
+int command_tune(int argc, char **argv, fault *f);
 int command_compare(int argc, char **argv, fault *f);
 
 /* Values of long options begin here, so that none is a character. */

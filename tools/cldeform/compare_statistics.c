@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "compare.h"
 #include "statistics.h"
@@ -16,33 +15,6 @@ enum { LEAST_SAMPLES = 6 };
 
 const char *const compare_verdict_names[COMPARE_VERDICTS] = {"same",     "faster",    "slower",   "unsure",  "FAIL",
                                                              "now fine", "both fail", "only old", "only new"};
-
-/* ---- numbers ---- */
-
-/* splitmix64. */
-static uint64_t draw(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* The median of n draws with replacement from n sorted values. Counts how often each is drawn, which is quicker than
- * sorting them again. */
-static double resampled_median(const double *sorted, size_t n, size_t *counts, uint64_t *state)
-{
-    memset(counts, 0, n * sizeof *counts);
-    for (size_t i = 0; i < n; i++)
-        counts[draw(state) % n]++;
-    size_t passed = 0, at = 0;
-    while (passed + counts[at] <= (n - 1) / 2)
-        passed += counts[at++];
-    const double lower = sorted[at];
-    while (passed + counts[at] <= n / 2)
-        passed += counts[at++];
-    return (lower + sorted[at]) / 2;
-}
 
 /* ---- one pair of rows ---- */
 
@@ -83,9 +55,9 @@ static void bootstrap(const samples *above, const samples *below, compare_result
     if (above->n < LEAST_SAMPLES || (below && below->n < LEAST_SAMPLES))
         return;
     for (size_t i = 0; i < RESAMPLES; i++) {
-        ratios[i] = resampled_median(above->sorted, above->n, above->counts, &state);
+        ratios[i] = statistics_resampled_median(above->sorted, above->n, above->counts, &state);
         if (below)
-            ratios[i] /= resampled_median(below->sorted, below->n, below->counts, &state);
+            ratios[i] /= statistics_resampled_median(below->sorted, below->n, below->counts, &state);
     }
     statistics_sort(ratios, RESAMPLES);
     r->low = ratios[LOWEST];

@@ -9,9 +9,15 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv, fault *f);
 } commands[] = {
-    {"info", command_info},         {"selftest", command_selftest},     {"conv2d", command_conv2d},
-    {"roi-pool", command_roi_pool}, {"psroi-pool", command_psroi_pool}, {"gradcheck", command_gradcheck},
-    {"bench", command_bench},       {"compare", command_compare},
+    {"info", command_info},
+    {"selftest", command_selftest},
+    {"conv2d", command_conv2d},
+    {"roi-pool", command_roi_pool},
+    {"psroi-pool", command_psroi_pool},
+    {"gradcheck", command_gradcheck},
+    {"bench", command_bench},
+    {"tune", command_tune},
+    {"compare", command_compare},
 };
 
 static const char *const help[] = {
@@ -25,6 +31,8 @@ static const char *const help[] = {
     "  psroi-pool  deformable and plain position-sensitive RoI pooling of tensors in .npy files, and their gradients",
     "  gradcheck   compares a device's gradients with finite differences of the reference",
     "  bench       times the operators on a device, after comparing their results with the reference",
+    "  tune        finds the kernels' parameters that are fastest on a device, and writes a file that the library "
+    "loads",
     "  compare     compares result files of the benchmark: what is faster and slower, or a table of devices and "
     "programs",
     "",
@@ -37,49 +45,6 @@ static const char *const help[] = {
     "  are where the library keeps compiled kernels and finds tuning parameters: see \"cldeform info\".",
     NULL,
 };
-
-void print_lines(const char *const *lines)
-{
-    for (; *lines; lines++)
-        puts(*lines);
-}
-
-int option_next_with_words(int argc, char **argv, const struct option *options, fault *f)
-{
-    opterr = 0; /* getopt would print messages of its own form */
-    const char *word = optind < argc ? argv[optind] : "";
-    int index = -1;
-    int answer = getopt_long(argc, argv, ":h", options, &index);
-    if (index >= 0 && strncmp(word, "--", 2) == 0 && strcspn(word + 2, "=") != strlen(options[index].name)) {
-        /* an abbreviation, which a later version's options might make ambiguous */
-        fault_set(f, EXIT_INPUT, "unknown option %s; see \"cldeform %s --help\"", word, argv[0]);
-        return OPTION_WRONG;
-    }
-    if (answer == 'h')
-        return OPTION_HELP;
-    if (answer != ':' && answer != '?')
-        return answer;
-    const char *given = argv[optind - 1];
-    if (answer == ':')
-        fault_set(f, EXIT_INPUT, "option %s needs a value; see \"cldeform %s --help\"", given, argv[0]);
-    else if (optopt >= OPTION_HELP)
-        fault_set(f, EXIT_INPUT, "option %s takes no value; see \"cldeform %s --help\"", given, argv[0]);
-    else if (optopt > 0)
-        fault_set(f, EXIT_INPUT, "unknown option -%c; see \"cldeform %s --help\"", optopt, argv[0]);
-    else
-        fault_set(f, EXIT_INPUT, "unknown or ambiguous option %s; see \"cldeform %s --help\"", given, argv[0]);
-    return OPTION_WRONG;
-}
-
-int option_next(int argc, char **argv, const struct option *options, fault *f)
-{
-    int answer = option_next_with_words(argc, argv, options, f);
-    if (answer == OPTION_END && optind < argc) {
-        fault_set(f, EXIT_INPUT, "unexpected argument \"%s\"; see \"cldeform %s --help\"", argv[optind], argv[0]);
-        return OPTION_WRONG;
-    }
-    return answer;
-}
 
 static int run(int argc, char **argv, fault *f)
 {

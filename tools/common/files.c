@@ -167,6 +167,24 @@ void file_release(file_replacement *r)
     memset(r, 0, sizeof *r);
 }
 
+int file_make_folder(char *path, size_t capacity, fault *f)
+{
+#ifdef _WIN32
+    (void)capacity;
+    path[0] = 0;
+    return fault_set(f, EXIT_DEVICE, "folders for temporary files are not written for Windows");
+#else
+    const char *parent = getenv("TMPDIR");
+    if (!parent || !*parent)
+        parent = "/tmp";
+    const int length = snprintf(path, capacity, "%s/cldeform-XXXXXX", parent);
+    if (length > 0 && (size_t)length < capacity && mkdtemp(path))
+        return EXIT_FINE;
+    path[0] = 0;
+    return fault_set(f, EXIT_DEVICE, "no folder for temporary files can be made in %s (TMPDIR)", parent);
+#endif
+}
+
 int64_t file_size(FILE *stream)
 {
     struct stat facts;

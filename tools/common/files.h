@@ -36,6 +36,9 @@ int file_same(const file_replacement *a, const file_replacement *b);
 /* Releases r, and removes what is left of temporary files. r may be all zero. */
 void file_release(file_replacement *r);
 
+/* A new, empty folder for temporary files, of this user alone. Not on Windows, where it refuses. */
+int file_make_folder(char *path, size_t capacity, fault *f);
+
 /* Bytes of a regular file; -1 for anything else (a pipe), which has no size before its end. */
 int64_t file_size(FILE *stream);
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int compare_numbers(const void *a, const void *b)
 {
@@ -31,4 +32,28 @@ void statistics_median_bounds(size_t n, size_t *low, size_t *high)
     const double first = floor((double)n / 2 - half), last = ceil((double)n / 2 + half);
     *low = first > 0 ? (size_t)first : 0;
     *high = last < (double)(n - 1) ? (size_t)last : n - 1;
+}
+
+/* splitmix64. */
+static uint64_t draw(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Counts how often each is drawn, which is quicker than sorting them again. */
+double statistics_resampled_median(const double *sorted, size_t n, size_t *counts, uint64_t *state)
+{
+    memset(counts, 0, n * sizeof *counts);
+    for (size_t i = 0; i < n; i++)
+        counts[draw(state) % n]++;
+    size_t passed = 0, at = 0;
+    while (passed + counts[at] <= (n - 1) / 2)
+        passed += counts[at++];
+    const double lower = sorted[at];
+    while (passed + counts[at] <= n / 2)
+        passed += counts[at++];
+    return (lower + sorted[at]) / 2;
 }

@@ -3,6 +3,7 @@
 #define TOOLS_STATISTICS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 void statistics_sort(double *values, size_t n);
 
@@ -13,5 +14,9 @@ double statistics_quantile(const double *sorted, size_t n, double q);
 /* Of sorted values: the indices of those between which the median of what they were drawn from lies in 95 of 100 cases,
  * by counting: a value is above it as often as below. Below 6 values the first and the last. */
 void statistics_median_bounds(size_t n, size_t *low, size_t *high);
+
+/* The median of n draws with replacement from n sorted values, for the bootstrap. counts has room for n; *state is any
+ * number at first: the same one gives the same draws. */
+double statistics_resampled_median(const double *sorted, size_t n, size_t *counts, uint64_t *state);
 
 #endif
