@@ -238,20 +238,34 @@ static cldeform_conv2d_problem problem_of(const check *row)
     return problem;
 }
 
-/* Rows that the fused algorithm is checked on too: every type, kind and layout, one border of each. */
-static const struct {
+/* Rows that algorithms with kernels of their own are checked on too: every type, kind and layout, one border of each.
+ */
+static const struct own_check {
     const char *name;
+    cldeform_algorithm algorithm;
     int row;
-} fused_checks[] = {
-    {"conv2d fused v1 fp32 nchw", 0}, {"conv2d fused v2 fp32 nchw edge", 2}, {"conv2d fused v2 fp32 nhwc", 3},
-    {"conv2d fused v2 fp16 nchw", 5}, {"conv2d fused plain fp32 nhwc", 8},   {"conv2d fused v2 fp64 nchw", 9},
+    bool small_groups; /* several of which share a tile */
+} own_checks[] = {
+    {"conv2d fused v1 fp32 nchw", CLDEFORM_ALGORITHM_FUSED, 0, false},
+    {"conv2d fused v2 fp32 nchw edge", CLDEFORM_ALGORITHM_FUSED, 2, false},
+    {"conv2d fused v2 fp32 nhwc", CLDEFORM_ALGORITHM_FUSED, 3, false},
+    {"conv2d fused v2 fp16 nchw", CLDEFORM_ALGORITHM_FUSED, 5, false},
+    {"conv2d fused plain fp32 nhwc", CLDEFORM_ALGORITHM_FUSED, 8, false},
+    {"conv2d fused v2 fp64 nchw", CLDEFORM_ALGORITHM_FUSED, 9, false},
+    {"conv2d tiled v1 fp16 nhwc fp32 offsets", CLDEFORM_ALGORITHM_TILED, 6, false},
+    {"conv2d tiled v2 fp32 nchw edge", CLDEFORM_ALGORITHM_TILED, 2, true},
+    {"conv2d tiled v2 fp64 nchw", CLDEFORM_ALGORITHM_TILED, 9, false},
 };
 
 static cldeform_status run_check(cldeform_context *context, cl_command_queue queue, const check *row,
-                                 cldeform_algorithm algorithm)
+                                 cldeform_algorithm algorithm, bool small_groups)
 {
     cldeform_conv2d_problem problem = problem_of(row);
     problem.algorithm = algorithm;
+    if (small_groups) {
+        problem.in_channels = 32, problem.out_channels = 24;
+        problem.groups = 8, problem.offset_groups = 2;
+    }
     return check_conv2d(context, queue, &problem, CLDEFORM_FORWARD | (row->backward ? CLDEFORM_BACKWARD : 0),
                         row->activation == AS_IS ? 0 : 1e-5);
 }
@@ -281,14 +295,14 @@ void cldeform__selftest_conv2d(cldeform_context *context, cl_command_queue queue
     const cldeform_conv2d_problem first = problem_of(&checks[0]);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (checks[i].dtype != CLDEFORM_F64 || context->facts.fp64)
-            tell(checks[i].name, run_check(context, queue, &checks[i], CLDEFORM_ALGORITHM_IM2COL), user);
-    for (size_t i = 0; i < sizeof fused_checks / sizeof fused_checks[0]; i++) {
-        const check *row = &checks[fused_checks[i].row];
-        if (row->dtype == CLDEFORM_F64 && !context->facts.fp64)
+            tell(checks[i].name, run_check(context, queue, &checks[i], CLDEFORM_ALGORITHM_IM2COL, false), user);
+    for (size_t i = 0; i < sizeof own_checks / sizeof own_checks[0]; i++) {
+        const struct own_check *own = &own_checks[i];
+        if (checks[own->row].dtype == CLDEFORM_F64 && !context->facts.fp64)
             continue;
-        const cldeform_status status = run_check(context, queue, row, CLDEFORM_ALGORITHM_FUSED);
-        if (status != CLDEFORM_UNSUPPORTED) /* a device that cannot take the panels never runs these kernels */
-            tell(fused_checks[i].name, status, user);
+        const cldeform_status status = run_check(context, queue, &checks[own->row], own->algorithm, own->small_groups);
+        if (status != CLDEFORM_UNSUPPORTED) /* a device that cannot take panels or tiles never runs these kernels */
+            tell(own->name, status, user);
     }
     for (int way = 0; way < 3; way++)
         tell(ways[way], check_way(context, queue, way), user);
