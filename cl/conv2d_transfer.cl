@@ -1,6 +1,7 @@
 /* What backward moves between the caller's tensors and its workspace, and the gradient of the bias.
  *
- *   NHWC       0, 1        layout of the caller's input, output and their gradients; the workspace's is always NHWC
+ *   NHWC       0, 1        layout of the caller's input, output and their gradients; the workspace's is NHWC, but where
+ *                          said otherwise
  *   WGRAD_BITS 16, 32, 64  type of the gradients of weight and bias */
 #ifndef NHWC
 #define NHWC 0
@@ -11,6 +12,7 @@
 
 #include "common.clh"
 #include "conv2d_geometry.clh"
+#include "conv2d_move.clh"
 #define LONG_SUM_OF REAL
 #include "long_sum.clh"
 
@@ -51,66 +53,61 @@ __kernel void conv2d_clear(__global int *words, const ulong n)
         words[get_global_id(0)] = 0;
 }
 
-/* Channels of a work-item, where a pixel's channels are written side by side; further blocks as the launch is wide. */
-#define BLOCK 16
-#define FOR_CHANNELS(c, n)                                                                                             \
-    for (int first = (int)get_global_id(1) * BLOCK; first < (n); first += (int)get_global_size(1) * BLOCK)             \
-        for (int c = first; c < min((n), first + BLOCK); c++)
-
-/* Input to NHWC, in its own type. Work-item (pixel, block of channels, image). */
+/* Input to NHWC, in its own type. Dimension 2: images. */
 __kernel void conv2d_pack_input(const conv2d_geometry geometry, __global const DATA *input, const PLACE input_place,
                                 __global DATA *packed)
 {
-    const INDEX plane = (INDEX)geometry.in_h * geometry.in_w, pixel = (INDEX)get_global_id(0);
-    if (get_global_id(0) >= (size_t)plane)
-        return;
+    TILE_OF_KERNEL
+    const INDEX plane = (INDEX)geometry.in_h * geometry.in_w;
     input += PLACE_OF_IMAGE(input_place, get_global_id(2));
     packed += get_global_id(2) * (size_t)plane * geometry.in_channels;
-    FOR_CHANNELS(c, geometry.in_channels)
-    STORE_DATA(packed, pixel * geometry.in_channels + c, LOAD_DATA(input, c * plane + pixel));
+#define FROM(p, c)         LOAD_DATA(input, (c)*plane + (p))
+#define STORE(p, c, value) STORE_DATA(packed, (p)*geometry.in_channels + (c), value)
+    MOVE(plane, geometry.in_channels, 1, 0, FROM, STORE)
+#undef FROM
+#undef STORE
 }
 
-/* A slab of grad_output to (pixels, out_channels) in REAL. Work-item (pixel of the slab, block of channels, image). */
+/* A slab of grad_output in REAL, to (out_channels, pixels) where `planes` is 1, else (pixels, out_channels): `pitch`
+ * elements from a row to the next, image_stride from an image to the next. Dimension 2: images. */
 __kernel void conv2d_load_grad_output(const conv2d_geometry geometry, const int first_pixel, const int pixels,
-                                      __global const DATA *grad_output, const PLACE place, __global REAL *loaded)
+                                      __global const DATA *grad_output, const PLACE place, __global REAL *loaded,
+                                      const int planes, const int pitch, const ulong image_stride)
 {
-    const INDEX pixel = (INDEX)get_global_id(0);
-    if (get_global_id(0) >= (size_t)pixels)
-        return;
+    TILE_OF_KERNEL
     grad_output += PLACE_OF_IMAGE(place, get_global_id(2));
-    loaded += (get_global_id(2) * pixels + pixel) * geometry.out_channels;
-    FOR_CHANNELS(c, geometry.out_channels)
-    {
+    loaded += get_global_id(2) * image_stride;
 #if NHWC
-        const INDEX from = (first_pixel + pixel) * geometry.out_channels + c;
+#define FROM(p, c) LOAD_DATA(grad_output, (first_pixel + (p)) * geometry.out_channels + (c))
 #else
-        const INDEX from = (INDEX)c * geometry.out_h * geometry.out_w + first_pixel + pixel;
+#define FROM(p, c) LOAD_DATA(grad_output, (INDEX)(c)*geometry.out_h *geometry.out_w + first_pixel + (p))
 #endif
-        loaded[c] = LOAD_DATA(grad_output, from);
-    }
+#define STORE(p, c, value) (loaded[planes ? (size_t)(c)*pitch + (p) : (size_t)(p)*pitch + (c)] = (value))
+    MOVE(pixels, geometry.out_channels, !NHWC, planes, FROM, STORE)
+#undef FROM
+#undef STORE
 }
 
-/* grad_input = sum (image, in_h*in_w, in_channels), or + sum. Work-item (pixel, block of channels, image). */
+/* grad_input = sum (image, in_h*in_w, in_channels), or + sum. Dimension 2: images. */
 __kernel void conv2d_store_grad_input(const conv2d_geometry geometry, __global const REAL *sum,
                                       __global DATA *grad_input, const PLACE place, const int accumulate)
 {
-    const INDEX plane = (INDEX)geometry.in_h * geometry.in_w, pixel = (INDEX)get_global_id(0);
-    if (get_global_id(0) >= (size_t)plane)
-        return;
+    TILE_OF_KERNEL
+    const INDEX plane = (INDEX)geometry.in_h * geometry.in_w;
     grad_input += PLACE_OF_IMAGE(place, get_global_id(2));
-    sum += (get_global_id(2) * (size_t)plane + pixel) * geometry.in_channels;
-    FOR_CHANNELS(c, geometry.in_channels)
-    {
+    sum += get_global_id(2) * (size_t)plane * geometry.in_channels;
 #if NHWC
-        const INDEX to = pixel * geometry.in_channels + c;
+#define TO(p, c) ((p)*geometry.in_channels + (c))
 #else
-        const INDEX to = c * plane + pixel;
+#define TO(p, c) ((c)*plane + (p))
 #endif
-        REAL value = sum[c];
-        if (accumulate)
-            value += LOAD_DATA(grad_input, to);
-        STORE_DATA(grad_input, to, value);
-    }
+#define FROM(p, c) sum[(size_t)(p)*geometry.in_channels + (c)]
+#define STORE(p, c, value)                                                                                             \
+    STORE_DATA(grad_input, TO(p, c), accumulate ? (value) + LOAD_DATA(grad_input, TO(p, c)) : (value))
+    MOVE(plane, geometry.in_channels, 0, !NHWC, FROM, STORE)
+#undef TO
+#undef FROM
+#undef STORE
 }
 
 /* ---- gradients of the parameters: sums over all pixels of all images --------------------------------------- */
@@ -134,8 +131,8 @@ __kernel void conv2d_add_product(const ulong n, __global const REAL *product, __
 
 /* grad_weight (out_channels, in_channels/groups, taps) = or += sum + rest (groups, taps, in_channels/groups,
  * out_channels/groups), `pitch` elements from a channel to the next. sum null: zeros; rest null: there is none.
- * Work-item (BLOCK taps of channels, BLOCK outputs, group), further ones as the launch is wide: a square that both
- * sides hold in whole lines. */
+ * TILED 0: work-item (BLOCK taps of channels, BLOCK outputs, group), further ones as the launch is wide: a square that
+ * both sides hold in whole lines. */
 __kernel void conv2d_store_grad_weight(const conv2d_geometry geometry, __global const REAL *sum,
                                        __global const REAL *rest, __global WGRAD *grad_weight,
                                        const ulong first_element, const int accumulate, const int pitch)
@@ -143,6 +140,20 @@ __kernel void conv2d_store_grad_weight(const conv2d_geometry geometry, __global 
     const int taps = geometry.kernel_h * geometry.kernel_w;
     const int group_channels = geometry.in_channels / geometry.groups, depth = group_channels * taps;
     const int group_outputs = geometry.out_channels / geometry.groups;
+#if TILED
+    TILE_OF_KERNEL
+    for (int group = (int)get_global_id(2); group < geometry.groups; group += (int)get_global_size(2)) {
+#define AT(k, o)   ((((size_t)group * taps + (k) % taps) * group_channels + (k) / taps) * pitch + (o))
+#define FROM(k, o) (sum ? rest ? sum[AT(k, o)] + rest[AT(k, o)] : sum[AT(k, o)] : 0)
+#define STORE(k, o, value)                                                                                             \
+    store_parameter_gradient(grad_weight + first_element, ((size_t)group * group_outputs + (o)) * depth + (k), value,  \
+                             accumulate)
+        MOVE(depth, group_outputs, 0, 1, FROM, STORE)
+#undef AT
+#undef FROM
+#undef STORE
+    }
+#else
     const int first = (int)get_global_id(0) * BLOCK;
     if (get_global_id(0) * BLOCK >= (size_t)depth)
         return;
@@ -163,6 +174,7 @@ __kernel void conv2d_store_grad_weight(const conv2d_geometry geometry, __global 
                     store_parameter_gradient(grad_weight + first_element, to + k, values[k][i], accumulate);
             }
         }
+#endif
 }
 
 #define PART 256 /* pixels of a part */

@@ -84,6 +84,7 @@ static cldeform_status read_facts(cl_device_id device, cldeform__facts *facts)
     DEVICE(CL_DEVICE_GLOBAL_MEM_SIZE, facts->global_memory);
     DEVICE(CL_DEVICE_MAX_MEM_ALLOC_SIZE, facts->max_allocation);
     DEVICE(CL_DEVICE_LOCAL_MEM_SIZE, facts->local_memory);
+    DEVICE(CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, facts->cache);
     DEVICE(CL_DEVICE_MEM_BASE_ADDR_ALIGN, alignment_bits);
     DEVICE(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, width);
     DEVICE(CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, dimensions);
@@ -214,7 +215,8 @@ cldeform_status cldeform_context_create(cl_context cl, cl_device_id device, cons
     context->cl = cl;
     TRY(read_facts(device, &context->facts));
     TRY(choose_paths(context, &chosen, &tuning_file));
-    const cldeform__tuning_device tuned = {context->facts.name, (context->facts.type & CL_DEVICE_TYPE_CPU) != 0};
+    const cldeform__tuning_device tuned = {context->facts.name, context->facts.vendor,
+                                           (context->facts.type & CL_DEVICE_TYPE_CPU) != 0, context->facts.cache};
     TRY(cldeform__tuning_load(&context->tuning, &tuned, tuning_file));
 done:
     if (status == CLDEFORM_OK)

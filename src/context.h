@@ -14,7 +14,7 @@ typedef struct cldeform__facts {
     cl_device_type type;
     cl_uint compute_units, address_bits;
     size_t max_group, max_items[3];
-    cl_ulong global_memory, max_allocation, local_memory;
+    cl_ulong global_memory, max_allocation, local_memory, cache;
     size_t sub_alignment;  /* bytes, of sub-buffers, as the device asks for it */
     size_t base_alignment; /* bytes, of the parts of workspaces: at least CLDEFORM_WORKSPACE_ALIGNMENT */
     int vector_width;      /* floats that its work-items hold in a register: 1, 2, 4, 8 or 16 */

@@ -9,6 +9,9 @@
     X(conv2d_algorithm, 1, 3, "what AUTO tries first: 1 im2col, 2 fused, 3 tiled; then the others")                    \
     X(im2col_group, 1, 1024, "work-items of a work-group of im2col and of the other element-wise kernels")             \
     X(channel_vector, 1, 16, "channels that im2col moves at once in NHWC: 1, 2, 4, 8 or 16")                           \
+    X(im2col_lanes, 1, 64,                                                                                             \
+      "work-items that share the channels of a sample in im2col at most, on input that is packed for it; 1: one does " \
+      "all of them, on input as it is")                                                                                \
     X(col2im, 0, 3,                                                                                                    \
       "gradient of the input: 0 scatter by owners of channels, 1 gather, 2 atomic (gather where deterministic is "     \
       "asked for), 3 scatter where every compute unit has a block of channels, else gather")                           \
@@ -33,8 +36,13 @@
     X(tiled_table, 1, 32, "taps whose positions are in local memory at a time")                                        \
     X(tiled_groups, 1, 64, "work-groups aimed at for each compute unit, where a tile's work can be shared")            \
     X(tiled_splits, 1, 64, "work-groups that share the channels of a tile of outputs at most")                         \
-    X(columns_kib, 1, 1 << 20, "size aimed at for the columns that are in memory at a time, KiB")                      \
+    X(columns_kib, 0, 1 << 20,                                                                                         \
+      "size aimed at for the columns that are in memory at a time, KiB; 0: half of the device's cache")                \
     X(gemm_clblast, 0, 1, "1: CLBlast multiplies; 0: the built-in kernel does")                                        \
+    X(gemm_parameters, 0, 6,                                                                                           \
+      "a set of gemm_parameters.c that CLBlast is to take in this process; 0: it is left alone")                       \
+    X(gemm_indirect, 0, 8192,                                                                                          \
+      "CLBlast's kernel for large products is for m*n*k from the third power of this on; 0: it is left alone")         \
     X(long_index, 0, 1, "1: 64-bit indices in kernels even where 32 bits are enough; for tests")                       \
     X(atomic_form, 0, 5, "how kernels add to shared memory: 0: the best that the device has; or a form of atomics.h")
 
@@ -48,8 +56,9 @@ typedef struct cldeform__tuning {
 
 /* What rows are chosen by. */
 typedef struct cldeform__tuning_device {
-    const char *name; /* of the device */
+    const char *name, *vendor; /* of the device */
     int is_cpu;
+    unsigned long long cache; /* bytes of its global memory's cache; 0: not known */
 } cldeform__tuning_device;
 
 /* The built-in row of the device, overridden by the lines of `file` (NULL: none) that match it.

@@ -40,7 +40,7 @@ static void write_values(FILE *stream, const tune_parameter *of, const int *valu
 /* The library refuses none of them. */
 static void every_row_is_a_column_and_its_values_fit(void **state)
 {
-    const cldeform__tuning_device of = {"any", 1};
+    const cldeform__tuning_device of = {"any", "", 1, 0};
     cldeform__tuning tuning;
     (void)state;
     FILE *stream = fopen("values.txt", "w");
@@ -447,7 +447,7 @@ static void the_library_reads_the_file(void **state)
     want("fused_rows", NULL);
     run_fine();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const cldeform__tuning_device of = {names[i], 1};
+        const cldeform__tuning_device of = {names[i], "", 1, 0};
         const tune_place place = {names[i], "Platform\n\"x\" long_index=1", "1\n2"};
         cldeform__tuning tuning;
         FILE *stream = fopen("tuning.txt", "w");

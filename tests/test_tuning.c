@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cldeform__tuning_device cpu = {"Example CPU Model 7", 1}, gpu = {"Example GPU 900", 0};
+static const cldeform__tuning_device cpu = {"Example CPU Model 7", "Example", 1, 0},
+                                     gpu = {"Example GPU 900", "Example", 0, 0};
 
 /* The tuning of the device from a file of these lines. */
 static cldeform__tuning load(const cldeform__tuning_device *of, const char *lines)
@@ -30,6 +31,37 @@ static void the_table_has_a_row_for_every_device(void **state)
     assert_ok(cldeform__tuning_load(&tuning, &gpu, NULL));
     assert_string_equal(tuning.source, "built-in: default");
     assert_int_equal(tuning.gemm_clblast, 1);
+}
+
+/* Rows add up, the most specific one last: of each the last parameter, as what is wrong ends a row. */
+static void every_row_is_right(void **state)
+{
+    (void)state;
+    static const struct {
+        cldeform__tuning_device device;
+        const char *source;
+        int algorithm, columns_kib, item_columns, parameters;
+    } all[] = {
+        {{"llvmpipe (LLVM 15.0.6, 256 bits)", "Mesa", 1, 0}, "built-in: llvmpipe", 1, 8192, 4, 0},
+        {{"llvmpipe", "Mesa", 0, 0}, "built-in: default", 3, 24576, 4, 0},
+        {{"pthread-skylake", "GenuineIntel", 1, 1 << 25}, "built-in: cpu", 2, 8192, 4, 0},
+        {{"NVIDIA H200", "NVIDIA Corporation", 0, 50ull << 20}, "built-in: nvidia h200", 3, 25600, 8, 1},
+        {{"NVIDIA H100 PCIe", "NVIDIA Corporation", 0, 0}, "built-in: nvidia h100", 3, 24576, 8, 1},
+        {{"NVIDIA GeForce RTX 3070", "NVIDIA Corporation", 0, 0}, "built-in: nvidia", 3, 24576, 8, 0},
+        {{"gfx1030", "Advanced Micro Devices, Inc.", 0, 0}, "built-in: default", 3, 24576, 4, 0},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        cldeform__tuning tuning;
+        assert_ok(cldeform__tuning_load(&tuning, &all[i].device, NULL));
+        assert_string_equal(tuning.source, all[i].source);
+        assert_int_equal(tuning.conv2d_algorithm, all[i].algorithm);
+        assert_int_equal(tuning.columns_kib, all[i].columns_kib);
+        assert_int_equal(tuning.tiled_item_columns, all[i].item_columns);
+        assert_int_equal(tuning.gemm_parameters, all[i].parameters);
+#define X(name, least, most, what) assert_in_range(tuning.name, least, most);
+        CLDEFORM__TUNING_LIST(X)
+#undef X
+    }
 }
 
 static void a_line_overrides(void **state)
@@ -108,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_has_a_row_for_every_device),
+        cmocka_unit_test(every_row_is_right),
         cmocka_unit_test(a_line_overrides),
         cmocka_unit_test(later_lines_win),
         cmocka_unit_test(lines_of_other_devices_do_nothing),

@@ -482,7 +482,12 @@ CLDEFORM_API cldeform_status cldeform_selftest(cldeform_context *context, cldefo
  * The library multiplies matrices with CLBlast, whose compiled kernels and parameter overrides belong to the process
  * and whose first calls are not safe from several threads. The library takes one process-wide lock round each of its
  * CLBlast calls; an application that calls CLBlast from other threads takes the same lock round its own. Not
- * recursive: call nothing of this library while holding it. */
+ * recursive: call nothing of this library while holding it.
+ *
+ * For devices that CLBlast does not know, creating a convolution may override CLBlast's parameters of single-precision
+ * GEMM, for the whole process: objects of every context and the application's own calls then use them too. The tuning's
+ * gemm_parameters and gemm_indirect say so, and with both 0 the library leaves CLBlast as it finds it. An application
+ * that overrides them itself does so before it creates objects: their workspace is sized for the parameters of then. */
 CLDEFORM_API void cldeform_gemm_lock(void);
 CLDEFORM_API void cldeform_gemm_unlock(void);
 

@@ -9,21 +9,24 @@
 /* ---- steps --------------------------------------------------------------------------------------------- */
 
 cldeform_status cldeform__im2col_pack(const cldeform_conv2d *conv, const cldeform__steps *steps, cldeform__call *call,
-                                      const cldeform__operand *weight, cldeform__matrix packed)
+                                      const cldeform__operand *weight, cldeform__matrix packed, weight_order order)
 {
     const im2col_plan *plan = conv->plan;
+    const cldeform_conv2d_problem *problem = &conv->problem;
     const cl_ulong first = weight->start, first_packed = packed.start;
+    const cl_int as = (cl_int)order;
     const cldeform__argument arguments[] = {ARGUMENT(steps->geometry), ARGUMENT(weight->buffer), ARGUMENT(first),
-                                            ARGUMENT(packed.buffer), ARGUMENT(first_packed)};
-    const cldeform__launch launch = {
+                                            ARGUMENT(packed.buffer),   ARGUMENT(first_packed),   ARGUMENT(as)};
+    cldeform__launch launch = {
         .step = "pack_weight",
         .kernel = steps->pack_weight,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
-        .items = {(size_t)conv->sizes.weight, 1, 1},
         .group = (size_t)conv->context->tuning.im2col_group,
         .bytes = (double)conv->sizes.weight * (double)(plan->real_size + cldeform__dtype_size(conv->problem.dtype)),
     };
+    cldeform__transfer_items(conv, plan->rows / problem->groups, problem->out_channels / problem->groups,
+                             cldeform__at_most(problem->groups, CLDEFORM__MOST_GROUPS), launch.items);
     return cldeform__call_launch(call, &launch);
 }
 
@@ -35,11 +38,17 @@ static cldeform_status enqueue_store(const cldeform_conv2d *conv, cldeform__call
     const cl_ulong first_bias = operands->bias.start;
     const cl_ulong2 output_place = cldeform__place_of(&operands->output);
     const size_t outputs = (size_t)conv->problem.out_channels;
+    const int64_t width = cldeform__im2col_pad(plan, plan->in_place, slab->pixels);
+    const cl_int last = conv->problem.layout == CLDEFORM_NHWC, pitch = (cl_int)width;
+    const cl_ulong image_stride = cldeform__im2col_image(conv, plan, width * conv->problem.out_channels);
     const cldeform__argument arguments[] = {
         ARGUMENT(plan->steps.geometry),
         ARGUMENT(first_pixel),
         ARGUMENT(pixels),
         ARGUMENT(result),
+        ARGUMENT(last),
+        ARGUMENT(pitch),
+        ARGUMENT(image_stride),
         ARGUMENT(operands->bias.buffer),
         ARGUMENT(first_bias),
         ARGUMENT(operands->output.buffer),
@@ -70,12 +79,14 @@ static cldeform_status enqueue_products(const cldeform_conv2d *conv, cldeform__c
     const cldeform__gemm gemm = cldeform__im2col_gemm(conv, plan, slab->pixels, direct);
     const size_t depth = (size_t)(plan->rows / problem->groups),
                  outputs = (size_t)(problem->out_channels / problem->groups);
-    const size_t pixels = (size_t)slab->pixels;
+    const int64_t width = cldeform__im2col_pad(plan, plan->in_place, slab->pixels);
+    const size_t columns_stride = cldeform__im2col_image(conv, plan, plan->rows * width);
+    const size_t result_stride = cldeform__im2col_image(conv, plan, problem->out_channels * width);
     for (int64_t image = 0; image < slab->images; image++) {
         for (size_t group = 0; group < (size_t)problem->groups; group++) {
-            const cldeform__matrix columns = {parts[COLUMNS], (size_t)image * (size_t)plan->rows * pixels +
-                                                                  group * depth * (nhwc ? 1 : pixels)};
-            cldeform__matrix result = {parts[RESULT], (size_t)image * (size_t)problem->out_channels * pixels};
+            const cldeform__matrix columns = {parts[COLUMNS], (size_t)image * columns_stride +
+                                                                  group * depth * (plan->planar ? (size_t)width : 1)};
+            cldeform__matrix result = {parts[RESULT], (size_t)image * result_stride};
             if (direct)
                 result = (cldeform__matrix){output->buffer,
                                             output->start + (size_t)image * output->stride +
@@ -94,15 +105,21 @@ static cldeform_status enqueue_products(const cldeform_conv2d *conv, cldeform__c
 
 /* ---- passes -------------------------------------------------------------------------------------------- */
 
-/* Whether products may write the output themselves: it is of their type, needs no bias, may be read as CLBlast does,
- * and is within the reach of its indices. */
-static bool writes_directly(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t batch,
+/* Whether products may write the slab's output themselves: it is of their type, needs no bias, may be read as CLBlast
+ * does, is within the reach of its indices, and where no copies are to be made, begins and ends as that needs. */
+static bool writes_directly(const cldeform_conv2d *conv, const im2col_plan *plan, const cldeform__slab *slab,
                             const cldeform__conv2d_operands *operands)
 {
     const cldeform__operand *output = &operands->output;
-    const size_t elements = (size_t)(batch - 1) * output->stride + (size_t)conv->sizes.output;
-    return conv->problem.dtype != CLDEFORM_F16 && !operands->bias.buffer && !(output->flags & CL_MEM_WRITE_ONLY) &&
-           cldeform__gemm_can_address(&plan->engine, output->start, elements);
+    const size_t elements = (size_t)(slab->images - 1) * output->stride + (size_t)conv->sizes.output;
+    const bool nhwc = conv->problem.layout == CLDEFORM_NHWC;
+    const size_t first = output->start + (size_t)slab->first_pixel * (nhwc ? (size_t)conv->problem.out_channels : 1);
+    if (conv->problem.dtype == CLDEFORM_F16 || operands->bias.buffer || (output->flags & CL_MEM_WRITE_ONLY) ||
+        !cldeform__gemm_can_address(&plan->engine, output->start, elements))
+        return false;
+    return !plan->in_place || (slab->pixels % plan->engine.tile == 0 && (nhwc || plan->slabs == 1) &&
+                               cldeform__gemm_aligned(conv->context, first * plan->real_size) &&
+                               cldeform__gemm_aligned(conv->context, output->stride * plan->real_size));
 }
 
 static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call, int64_t batch,
@@ -113,7 +130,6 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
     size_t sizes[FORWARD_PARTS];
     cl_mem parts[FORWARD_PARTS] = {NULL};
     cldeform__matrix weight = {operands->weight.buffer, operands->weight.start};
-    const bool direct = writes_directly(conv, plan, batch, operands), nhwc = conv->problem.layout == CLDEFORM_NHWC;
     const int64_t images =
         cldeform__im2col_chunk(conv, plan, CLDEFORM_FORWARD, batch, workspace->end - workspace->next);
     if (!cldeform__im2col_size_parts(conv, plan, images, sizes)) {
@@ -134,16 +150,24 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
     TRY(cldeform__call_use_scratch(call, parts[COLUMNS]));
     if (packs) {
         weight = (cldeform__matrix){parts[PACKED], 0};
-        TRY(cldeform__im2col_pack(conv, &plan->steps, call, &operands->weight, weight));
+        TRY(cldeform__im2col_pack(conv, &plan->steps, call, &operands->weight, weight, plan->order));
     }
 
     for (int64_t image = 0; image < batch; image += images) {
-        const cldeform__conv2d_operands chunk = cldeform__operands_from(operands, image);
+        cldeform__conv2d_operands chunk = cldeform__operands_from(operands, image);
+        if (plan->packs_input) {
+            TRY(cldeform__enqueue_pack_input(conv, plan->pack_input, call, cldeform__at_most(images, batch - image),
+                                             &chunk.input, parts[INPUT]));
+            chunk.input = (cldeform__operand){.buffer = parts[INPUT], .stride = (size_t)conv->sizes.input};
+        }
         for (int64_t pixel = 0; pixel < conv->sizes.out_plane; pixel += plan->slab_pixels) {
             const cldeform__slab slab = {cldeform__at_most(images, batch - image), pixel,
                                          cldeform__at_most(plan->slab_pixels, conv->sizes.out_plane - pixel)};
-            const cldeform__column_view columns = {parts[COLUMNS], 0, (size_t)(plan->rows * slab.pixels),
-                                                   (size_t)(nhwc ? plan->rows : slab.pixels)};
+            const bool direct = writes_directly(conv, plan, &slab, &chunk);
+            const int64_t width = cldeform__im2col_pad(plan, plan->in_place, slab.pixels);
+            const cldeform__column_view columns = {parts[COLUMNS], 0,
+                                                   cldeform__im2col_image(conv, plan, plan->rows * width),
+                                                   (size_t)(plan->planar ? width : plan->rows)};
             TRY(cldeform__enqueue_im2col(conv, &plan->steps, call, &slab, &chunk, &columns));
             TRY(enqueue_products(conv, call, &slab, weight, &chunk.output, parts, direct));
             if (!direct)
@@ -160,10 +184,10 @@ static void packed_weight(const cldeform_conv2d *conv, size_t *bytes, uint64_t *
     const cldeform_conv2d_problem *problem = &conv->problem;
     *bytes = 0;
     *format = 0;
-    if (cldeform__im2col_packs_weight(problem)) {
+    if (cldeform__im2col_packs_weight(conv, plan)) {
         const int64_t layout[] = {
-            CLDEFORM_ALGORITHM_IM2COL, problem->layout,  (int64_t)plan->real_size, problem->out_channels,
-            problem->in_channels,      conv->sizes.taps, problem->groups};
+            CLDEFORM_ALGORITHM_IM2COL, (int64_t)plan->order, (int64_t)plan->real_size, problem->out_channels,
+            problem->in_channels,      conv->sizes.taps,     problem->groups};
         *bytes = (size_t)conv->sizes.weight * plan->real_size;
         *format = cldeform__hash(7, layout, sizeof layout);
     }
@@ -174,7 +198,7 @@ static cldeform_status pack_weight(const cldeform_conv2d *conv, cldeform__call *
 {
     const im2col_plan *plan = conv->plan;
     return cldeform__im2col_pack(conv, &plan->steps, call, weight,
-                                 (cldeform__matrix){packed->buffer, packed->start / plan->real_size});
+                                 (cldeform__matrix){packed->buffer, packed->start / plan->real_size}, plan->order);
 }
 
 static bool is_deterministic(const cldeform_conv2d *conv, cldeform_passes passes)
@@ -191,11 +215,13 @@ static void describe(const cldeform_conv2d *conv, cldeform__text *text)
     const int64_t images = cldeform__im2col_chunk(conv, plan, passes & CLDEFORM_FORWARD ? CLDEFORM_FORWARD : passes,
                                                   conv->problem.batch, conv->workspace_limit);
     cldeform__text_add(text,
-                       ",\"gemm\":\"%s\",\"gemm_reason\":\"%s\",\"packs_weight\":%s,"
+                       ",\"gemm\":\"%s\",\"gemm_reason\":\"%s\",\"gemm_parameters\":\"%s\","
+                       "\"gemm_parameters_reason\":\"%s\",\"gemm_copies_bytes\":%llu,\"packs_weight\":%s,"
                        "\"slab_pixels\":%lld,\"slabs_per_image\":%lld,\"images_per_chunk\":%lld,\"columns_bytes\":%llu,"
                        "\"kernel_options\":\"%s\"",
-                       plan->engine.name, plan->engine.reason,
-                       cldeform__im2col_packs_weight(&conv->problem) ? "true" : "false", (long long)plan->slab_pixels,
+                       plan->engine.name, plan->engine.reason, plan->engine.parameters, plan->engine.parameters_reason,
+                       (unsigned long long)(passes & CLDEFORM_FORWARD ? plan->scratch : plan->backward.scratch),
+                       cldeform__im2col_packs_weight(conv, plan) ? "true" : "false", (long long)plan->slab_pixels,
                        (long long)plan->slabs, (long long)images,
                        (unsigned long long)images * (unsigned long long)plan->rows *
                            (unsigned long long)plan->slab_pixels * plan->real_size,

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool cldeform__im2col_packs_weight(const cldeform_conv2d_problem *problem)
+bool cldeform__im2col_packs_weight(const cldeform_conv2d *conv, const im2col_plan *plan)
 {
-    return problem->layout == CLDEFORM_NHWC || problem->dtype == CLDEFORM_F16;
+    return plan->order != AS_GIVEN || conv->problem.dtype == CLDEFORM_F16;
 }
 
 const char *cldeform__im2col_refuses(const cldeform_context *context, const cldeform_conv2d_problem *problem,
@@ -26,34 +26,55 @@ const char *cldeform__im2col_refuses(const cldeform_context *context, const clde
     return NULL;
 }
 
+/* Forward; what it is compiled for depends on the slab. */
 static cldeform_status find_kernels(const cldeform_conv2d *conv, im2col_plan *plan)
 {
     cldeform_status status = CLDEFORM_OK;
     const cldeform_conv2d_problem *problem = &conv->problem;
-    const cldeform__step_form form = {
-        .nhwc = problem->layout == CLDEFORM_NHWC, .columns = cldeform__real_dtype(problem->dtype), .im2col = true};
-    if (problem->passes & (CLDEFORM_FORWARD | CLDEFORM_PACK_WEIGHT))
-        TRY(cldeform__steps_prepare(conv, &form, &plan->steps));
-    if (problem->passes & CLDEFORM_BACKWARD)
-        TRY(cldeform__im2col_prepare_backward(conv, plan));
-    TRY(cldeform__gemm_prepare(conv->context, problem->dtype == CLDEFORM_F64, &plan->engine));
+    cldeform__program *program = NULL;
+    const cldeform__step_form form = {.nhwc = problem->layout == CLDEFORM_NHWC || plan->packs_input,
+                                      .planar = plan->planar,
+                                      .columns = cldeform__real_dtype(problem->dtype),
+                                      .im2col = true};
+    if (!(problem->passes & (CLDEFORM_FORWARD | CLDEFORM_PACK_WEIGHT)))
+        return CLDEFORM_OK;
+    TRY(cldeform__steps_prepare(conv, &form, &plan->steps));
+    if (plan->packs_input) {
+        TRY(cldeform__transfer_program(conv, &program));
+        TRY(cldeform__program_require(program, "conv2d_pack_input", &plan->pack_input));
+    }
 done:
     return status;
+}
+
+int64_t cldeform__im2col_pad(const im2col_plan *plan, bool in_place, int64_t pixels)
+{
+    return in_place ? cldeform__divide_up(pixels, plan->engine.tile) * plan->engine.tile : pixels;
 }
 
 cldeform__gemm cldeform__im2col_gemm(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t pixels, bool direct)
 {
     const cldeform_conv2d_problem *problem = &conv->problem;
     const int64_t outputs = problem->out_channels / problem->groups, depth = plan->rows / problem->groups;
+    const int64_t width = cldeform__im2col_pad(plan, plan->in_place, pixels);
     if (problem->layout == CLDEFORM_NHWC)
-        return (cldeform__gemm){
-            .m = pixels, .n = outputs, .k = depth, .lda = plan->rows, .ldb = outputs, .ldc = problem->out_channels};
+        return (cldeform__gemm){.m = width,
+                                .n = outputs,
+                                .k = depth,
+                                .lda = plan->planar ? width : plan->rows,
+                                .ldb = outputs,
+                                .ldc = problem->out_channels,
+                                .a_transposed = plan->planar,
+                                .aligned = plan->in_place};
+    const bool transposed = plan->order != AS_GIVEN;
     return (cldeform__gemm){.m = outputs,
-                            .n = pixels,
+                            .n = width,
                             .k = depth,
-                            .lda = depth,
-                            .ldb = pixels,
-                            .ldc = direct ? conv->sizes.out_plane : pixels};
+                            .lda = transposed ? outputs : depth,
+                            .ldb = width,
+                            .ldc = direct ? conv->sizes.out_plane : width,
+                            .a_transposed = transposed,
+                            .aligned = plan->in_place};
 }
 
 int64_t cldeform__im2col_last_slab(const cldeform_conv2d *conv, const im2col_plan *plan)
@@ -61,18 +82,34 @@ int64_t cldeform__im2col_last_slab(const cldeform_conv2d *conv, const im2col_pla
     return conv->sizes.out_plane - (plan->slabs - 1) * plan->slab_pixels;
 }
 
+size_t cldeform__im2col_image(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t elements)
+{
+    const int64_t step = (int64_t)(conv->context->facts.base_alignment / plan->real_size);
+    return (size_t)(cldeform__divide_up(elements, step) * step);
+}
+
+bool cldeform__im2col_images(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t images, int64_t rows,
+                             int64_t row_length, size_t *bytes)
+{
+    int64_t elements;
+    return cldeform__multiply(rows, row_length, &elements) && elements <= INT64_MAX / 2 &&
+           cldeform__multiply((int64_t)cldeform__im2col_image(conv, plan, elements), images, &elements) &&
+           cldeform__bytes(elements, plan->real_size, bytes);
+}
+
 bool cldeform__im2col_size_parts(const cldeform_conv2d *conv, const im2col_plan *plan, int64_t images,
                                  size_t parts[FORWARD_PARTS])
 {
-    const int64_t columns[] = {images, plan->rows, plan->slab_pixels};
-    const int64_t result[] = {images, conv->problem.out_channels, plan->slab_pixels};
-    int64_t n_columns, n_result;
+    const int64_t width = cldeform__im2col_pad(plan, plan->in_place, plan->slab_pixels);
+    int64_t n_input;
     parts[SCRATCH] = plan->scratch;
-    parts[PACKED] = 0;
-    return cldeform__product(columns, 3, &n_columns) && cldeform__product(result, 3, &n_result) &&
-           cldeform__bytes(n_columns, plan->real_size, &parts[COLUMNS]) &&
-           cldeform__bytes(n_result, plan->real_size, &parts[RESULT]) &&
-           (!cldeform__im2col_packs_weight(&conv->problem) ||
+    parts[PACKED] = parts[INPUT] = 0;
+    return cldeform__im2col_images(conv, plan, images, plan->rows, width, &parts[COLUMNS]) &&
+           cldeform__im2col_images(conv, plan, images, conv->problem.out_channels, width, &parts[RESULT]) &&
+           (!plan->packs_input ||
+            (cldeform__multiply(images, conv->sizes.input, &n_input) &&
+             cldeform__bytes(n_input, cldeform__dtype_size(conv->problem.dtype), &parts[INPUT]))) &&
+           (!cldeform__im2col_packs_weight(conv, plan) ||
             cldeform__bytes(conv->sizes.weight, plan->real_size, &parts[PACKED]));
 }
 
@@ -87,7 +124,7 @@ static size_t workspace_of(const cldeform_conv2d *conv, const im2col_plan *plan,
                   : cldeform__im2col_size_backward(conv, plan, passes, images, parts)))
         return SIZE_MAX;
     if (forward ? parts[COLUMNS] > most || parts[RESULT] > most
-                : parts[BACK_COLUMNS] > most || parts[BACK_GRAD_OUTPUT] > most)
+                : parts[BACK_COLUMNS] > most || parts[BACK_GRAD_OUTPUT] > most || parts[BACK_GRAD_PLANES] > most)
         return SIZE_MAX;
     if (!cldeform__workspace_bytes(conv->context, parts, forward ? FORWARD_PARTS : BACKWARD_PARTS, &bytes))
         return SIZE_MAX;
@@ -116,22 +153,44 @@ static size_t minimum_of(const cldeform_conv2d *conv, const im2col_plan *plan, c
     return minimum;
 }
 
-/* Divides the image evenly into slabs of at most `most` pixels and sizes what depends on it. */
-static cldeform_status set_slab(const cldeform_conv2d *conv, im2col_plan *plan, int64_t most)
+/* The form of the forward product: as it comes, or as CLBlast needs no copies for (in_place). */
+static cldeform_status take_form(const cldeform_conv2d *conv, im2col_plan *plan, bool in_place)
 {
-    cldeform_status status;
-    const int64_t plane = conv->sizes.out_plane;
-    plan->slabs = cldeform__divide_up(plane, most);
-    plan->slab_pixels = cldeform__divide_up(plane, plan->slabs);
-    plan->slabs = cldeform__divide_up(plane, plan->slab_pixels);
-    plan->scratch = 0;
+    cldeform_status status = CLDEFORM_OK;
+    const bool nhwc = conv->problem.layout == CLDEFORM_NHWC, turned = in_place && plan->engine.wants_a_transposed;
     const int64_t pixels[] = {plan->slab_pixels, cldeform__im2col_last_slab(conv, plan)};
+    plan->in_place = in_place;
+    plan->planar = !nhwc || turned;
+    plan->order = turned ? CHANNELS_TAPS_OUTPUTS : nhwc ? TAPS_CHANNELS_OUTPUTS : AS_GIVEN;
+    plan->scratch = 0;
     for (int i = 0; i < 2; i++) {
         size_t scratch = 0;
-        const cldeform__gemm gemm = cldeform__im2col_gemm(conv, plan, pixels[i], true);
+        const cldeform__gemm gemm = cldeform__im2col_gemm(conv, plan, pixels[i], !in_place);
         TRY(cldeform__gemm_scratch(conv->context, &plan->engine, &gemm, &scratch));
         if (scratch > plan->scratch)
             plan->scratch = scratch;
+    }
+done:
+    return status;
+}
+
+/* Divides the image evenly into slabs of at most `most` pixels, of whole tiles but for the last one, and sizes what
+ * depends on it. */
+static cldeform_status set_slab(const cldeform_conv2d *conv, im2col_plan *plan, int64_t most)
+{
+    cldeform_status status;
+    const int64_t plane = conv->sizes.out_plane, tile = plan->engine.tile;
+    plan->slabs = cldeform__divide_up(plane, most);
+    plan->slab_pixels = cldeform__divide_up(plane, plan->slabs);
+    if (plan->slabs > 1 && most >= tile)
+        plan->slab_pixels = cldeform__at_most(cldeform__divide_up(plan->slab_pixels, tile), most / tile) * tile;
+    plan->slabs = cldeform__divide_up(plane, plan->slab_pixels);
+    TRY(take_form(conv, plan, false));
+    const size_t copies = plan->scratch;
+    if (copies > 0 && conv->problem.groups == 1) { /* groups begin where they must: not aligned */
+        TRY(take_form(conv, plan, true));
+        if (plan->scratch >= copies)
+            TRY(take_form(conv, plan, false));
     }
     if (conv->problem.passes & CLDEFORM_BACKWARD)
         TRY(cldeform__im2col_size_backward_scratch(conv, plan));
@@ -164,11 +223,23 @@ int64_t cldeform__im2col_chunk(const cldeform_conv2d *conv, const im2col_plan *p
     return least;
 }
 
+/* Pixels that give every compute unit a tile of the product: fewer would cost more than columns that leave the cache.
+ */
+static int64_t pixels_for_all_units(const cldeform_conv2d *conv, const im2col_plan *plan)
+{
+    const int64_t tile = plan->engine.tile, wide = cldeform__divide_up(conv->problem.out_channels, tile);
+    return tile == 1 || conv->problem.groups > 1
+               ? 1
+               : cldeform__divide_up((int64_t)conv->context->facts.compute_units, wide) * tile;
+}
+
 static cldeform_status choose_slab(cldeform_conv2d *conv, im2col_plan *plan)
 {
     cldeform_status status;
     const cldeform_passes passes = conv->problem.passes;
     int64_t most = target_bytes(conv) / (plan->rows * (int64_t)plan->real_size);
+    if (most < pixels_for_all_units(conv, plan))
+        most = pixels_for_all_units(conv, plan);
     if (most >
         CLDEFORM__MOST_GROUPS) /* pixels are rows of the product in NHWC, and the built-in one launches them so */
         most = CLDEFORM__MOST_GROUPS;
@@ -178,6 +249,9 @@ static cldeform_status choose_slab(cldeform_conv2d *conv, im2col_plan *plan)
      * makes them smaller, not the caller's. */
     const size_t device_limit = (size_t)conv->context->facts.max_allocation;
     const size_t limit = conv->problem.deterministic ? device_limit : conv->workspace_limit;
+    /* samples are the same either way: a copy of the input must leave room for all the rest */
+    if (plan->packs_input && (uint64_t)conv->sizes.input * plan->real_size > conv->workspace_limit / 4)
+        plan->packs_input = false;
     while (minimum_of(conv, plan, passes) > limit && plan->slab_pixels > 1)
         TRY(set_slab(conv, plan, plan->slab_pixels / 2));
     const size_t minimum = minimum_of(conv, plan, passes);
@@ -199,8 +273,12 @@ cldeform_status cldeform__im2col_make_plan(cldeform_conv2d *conv)
     conv->plan = plan;
     plan->real_size = conv->problem.dtype == CLDEFORM_F64 ? sizeof(cl_double) : sizeof(cl_float);
     plan->rows = conv->problem.in_channels * conv->sizes.taps;
-    TRY(find_kernels(conv, plan));
+    plan->packs_input = conv->problem.layout == CLDEFORM_NCHW && cldeform__wants_nhwc(conv);
+    TRY(cldeform__gemm_prepare(conv->context, conv->problem.dtype == CLDEFORM_F64, &plan->engine));
+    if (conv->problem.passes & CLDEFORM_BACKWARD)
+        TRY(cldeform__im2col_prepare_backward(conv, plan));
     TRY(choose_slab(conv, plan));
+    TRY(find_kernels(conv, plan));
 done:
     return status;
 }

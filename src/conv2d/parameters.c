@@ -112,7 +112,7 @@ static cldeform_status enqueue_store_weight(const cldeform_conv2d *conv, const c
     const cldeform__argument arguments[] = {
         ARGUMENT(steps->geometry), ARGUMENT(sum),        ARGUMENT(rest), ARGUMENT(gradient->buffer),
         ARGUMENT(first),           ARGUMENT(accumulate), ARGUMENT(pitch)};
-    const cldeform__launch launch = {
+    cldeform__launch launch = {
         .step = "store_grad_weight",
         .kernel = steps->store_grad_weight,
         .arguments = arguments,
@@ -124,6 +124,11 @@ static cldeform_status enqueue_store_weight(const cldeform_conv2d *conv, const c
         .bytes =
             (double)conv->sizes.weight * (double)(steps->real_size + cldeform__dtype_size(problem->weight_grad_dtype)),
     };
+    if (cldeform__turns_tiles(conv)) {
+        cldeform__transfer_items(conv, depth, problem->out_channels / problem->groups,
+                                 cldeform__at_most(problem->groups, CLDEFORM__MOST_GROUPS), launch.items);
+        launch.group = group_of(call);
+    }
     return cldeform__call_launch(call, &launch);
 }
 

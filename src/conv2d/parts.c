@@ -71,6 +71,7 @@ cldeform_status cldeform__parts_prepare(cldeform_conv2d *conv)
     cldeform_status status = CLDEFORM_OK;
     const cldeform_passes passes = conv->problem.passes;
     const cldeform__step_form form = {.nhwc = conv->problem.layout == CLDEFORM_NHWC,
+                                      .planar = conv->problem.layout == CLDEFORM_NCHW,
                                       .columns = conv->problem.dtype,
                                       .im2col = (passes & CLDEFORM_IM2COL) != 0,
                                       .col2offset = (passes & CLDEFORM_COL2OFFSET) != 0};

@@ -1,5 +1,6 @@
 #include "steps.h"
 #include "conv2d.h"
+#include "transfer.h"
 
 #include "../geometry.h"
 
@@ -7,6 +8,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { GROUP_PIXELS = 32 }; /* TILE of conv2d_im2col.cl */
 
 static_assert(sizeof(conv2d_geometry) == 20 * sizeof(cl_int), "the struct is the kernels' own, ints without padding");
 
@@ -63,6 +66,33 @@ void cldeform__step_options(const cldeform_conv2d *conv, const cldeform__step_fo
              cldeform__conv2d_has_mask(problem) ? (int)problem->mask_activation : 0, vector);
 }
 
+bool cldeform__wants_nhwc(const cldeform_conv2d *conv)
+{
+    return conv->context->tuning.im2col_lanes > 1;
+}
+
+/* Lanes of im2col, a power of two, and channels of a vector, so that few lanes are idle, no vector is cut, and what a
+ * work-group keeps is a small part of the local memory. */
+static int choose_lanes(const cldeform_conv2d *conv, const cldeform__step_form *form, int *vector)
+{
+    enum { TILE_BYTES = (GROUP_PIXELS + 1) * (int)sizeof(cl_double) }; /* of a channel of conv2d_im2col.cl's tile */
+    const cldeform_conv2d_problem *problem = &conv->problem;
+    const int64_t channels = problem->in_channels / problem->offset_groups;
+    const int64_t group_channels = problem->in_channels / problem->groups;
+    const int64_t most = (int64_t)(conv->context->facts.local_memory / 3 / TILE_BYTES);
+    int64_t lanes = 2, width = conv->context->tuning.channel_vector;
+    if (!form->nhwc || conv->context->tuning.im2col_lanes == 1 || most < 8) {
+        *vector = (int)width;
+        return 1;
+    }
+    while (channels % width != 0 || group_channels % width != 0 || width * lanes > most)
+        width /= 2;
+    while (lanes * 2 <= conv->context->tuning.im2col_lanes && lanes * width < channels && lanes * 2 * width <= most)
+        lanes *= 2;
+    *vector = (int)width;
+    return (int)lanes; /* 2 at least: one alone is the other kernel */
+}
+
 cldeform_status cldeform__steps_prepare(const cldeform_conv2d *conv, const cldeform__step_form *form,
                                         cldeform__steps *steps)
 {
@@ -71,18 +101,26 @@ cldeform_status cldeform__steps_prepare(const cldeform_conv2d *conv, const cldef
     cldeform__program *program = NULL;
     cldeform__step_geometry(conv, &steps->geometry);
     steps->form = *form;
-    cldeform__step_options(conv, form, form->nhwc ? context->tuning.channel_vector : 1, steps->options,
-                           sizeof steps->options);
     if (form->im2col) {
+        int vector;
+        steps->lanes = choose_lanes(conv, form, &vector);
+        cldeform__step_options(conv, form, form->nhwc ? vector : 1, steps->options, sizeof steps->options);
+        const size_t length = strlen(steps->options);
+        snprintf(steps->options + length, sizeof steps->options - length, " -DPLANAR=%d -DLANES=%d -DTILED=%d",
+                 form->planar, steps->lanes, cldeform__turns_tiles(conv));
         TRY(cldeform__program_get(context, "conv2d_im2col", steps->options, &program));
         TRY(cldeform__program_require(program, "conv2d_im2col", &steps->im2col));
         TRY(cldeform__program_require(program, "conv2d_pack_weight", &steps->pack_weight));
         TRY(cldeform__program_require(program, "conv2d_store", &steps->store));
     }
     if (form->col2offset) {
-        char options[sizeof steps->options + 20];
-        snprintf(options, sizeof options, "%s -DSAMPLE_OPEN=%d", steps->options,
+        char options[sizeof steps->options];
+        cldeform__step_options(conv, form, form->nhwc ? context->tuning.channel_vector : 1, options, sizeof options);
+        const size_t length = strlen(options);
+        snprintf(options + length, sizeof options - length, " -DSAMPLE_OPEN=%d",
                  conv->problem.offset_gradient == CLDEFORM_OFFSET_GRADIENT_OPEN);
+        if (!form->im2col)
+            memcpy(steps->options, options, sizeof options); /* for who describes the steps */
         TRY(cldeform__program_get(context, "conv2d_col2offset", options, &program));
         TRY(cldeform__program_require(program, "conv2d_col2offset", &steps->col2offset));
     }
@@ -168,6 +206,7 @@ cldeform_status cldeform__enqueue_im2col(const cldeform_conv2d *conv, const clde
                                          const cldeform__conv2d_operands *operands,
                                          const cldeform__column_view *columns)
 {
+    const size_t group = (size_t)call->context->tuning.im2col_group;
     const double elements = columns_of(conv, slab);
     cldeform__argument_list list = {.n = 0};
     step_values values;
@@ -177,8 +216,10 @@ cldeform_status cldeform__enqueue_im2col(const cldeform_conv2d *conv, const clde
         .kernel = steps->im2col,
         .arguments = list.arguments,
         .n_arguments = list.n,
-        .items = {(size_t)slab->pixels, (size_t)(conv->sizes.taps * conv->problem.offset_groups), (size_t)slab->images},
-        .group = (size_t)call->context->tuning.im2col_group,
+        .items = {steps->lanes == 1 ? (size_t)slab->pixels
+                                    : (size_t)cldeform__divide_up(slab->pixels, GROUP_PIXELS) * group,
+                  (size_t)(conv->sizes.taps * conv->problem.offset_groups), (size_t)slab->images},
+        .group = group,
         .flop = elements * (conv->problem.kind == CLDEFORM_CONV2D_MODULATED ? 8 : 7),
         .bytes = elements * (double)cldeform__dtype_size(steps->form.columns) + bytes_read(conv, slab),
     };

@@ -14,8 +14,8 @@ typedef struct cldeform__slab {
     int64_t images, first_pixel, pixels;
 } cldeform__slab;
 
-/* Columns in memory, in elements: those of the slab's first image begin at `start`. A row is a tap of a channel (NCHW)
- * or a pixel (NHWC). */
+/* Columns in memory, in elements: those of the slab's first image begin at `start`. A row is a tap of a channel
+ * (planar) or a pixel. */
 typedef struct cldeform__column_view {
     cl_mem buffer;
     size_t start, image_stride, row_stride;
@@ -23,7 +23,8 @@ typedef struct cldeform__column_view {
 
 /* How kernels are compiled for a problem. */
 typedef struct cldeform__step_form {
-    bool nhwc;               /* the order of columns and input, whatever problem.layout */
+    bool nhwc;               /* the order of the input, whatever problem.layout */
+    bool planar;             /* of columns: rows are taps of channels (if not nhwc, they are) */
     cldeform_dtype columns;  /* F32 and F64: what the arithmetic is in */
     bool im2col, col2offset; /* which of the kernels are needed */
 } cldeform__step_form;
@@ -32,6 +33,7 @@ typedef struct cldeform__steps {
     conv2d_geometry geometry;
     cldeform__step_form form;
     char options[192];
+    int lanes;                                      /* work-items of im2col that share the channels of a sample */
     cldeform__kernel *im2col, *pack_weight, *store; /* of one program */
     cldeform__kernel *col2offset;
 } cldeform__steps;
@@ -45,6 +47,9 @@ void cldeform__step_options(const cldeform_conv2d *conv, const cldeform__step_fo
                             size_t size);
 bool cldeform__uses_long_index(const cldeform_conv2d *conv);
 void cldeform__step_geometry(const cldeform_conv2d *conv, conv2d_geometry *geometry);
+
+/* Whether im2col is best given input in NHWC order on this device. */
+bool cldeform__wants_nhwc(const cldeform_conv2d *conv);
 
 /* columns = samples of the input. */
 cldeform_status cldeform__enqueue_im2col(const cldeform_conv2d *conv, const cldeform__steps *steps,

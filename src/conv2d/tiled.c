@@ -125,7 +125,8 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
         const int64_t n = cldeform__at_most(images, batch - image);
         cldeform__operand input = chunk.input;
         if (parts[TILED_INPUT]) {
-            TRY(cldeform__enqueue_pack_input(conv, &plan->transfer, call, n, &chunk.input, parts[TILED_INPUT]));
+            TRY(cldeform__enqueue_pack_input(conv, plan->transfer.pack_input, call, n, &chunk.input,
+                                             parts[TILED_INPUT]));
             input = (cldeform__operand){.buffer = parts[TILED_INPUT], .stride = (size_t)conv->sizes.input};
         }
         TRY(enqueue_tiles(conv, call, n, &chunk, &input, weight, operands->packed_weight.start / plan->real_size,

@@ -180,7 +180,8 @@ static cldeform_status run_image(const cldeform_conv2d *conv, cldeform__call *ca
     const cldeform_passes wanted = gradients->wanted;
     cldeform__conv2d_operands operands = *given;
     if (parts[TILED_BACK_INPUT]) {
-        TRY(cldeform__enqueue_pack_input(conv, &plan->transfer, call, 1, &given->input, parts[TILED_BACK_INPUT]));
+        TRY(cldeform__enqueue_pack_input(conv, plan->transfer.pack_input, call, 1, &given->input,
+                                         parts[TILED_BACK_INPUT]));
         operands.input = (cldeform__operand){.buffer = parts[TILED_BACK_INPUT]};
     }
     if (wanted & CLDEFORM_GRAD_INPUT)

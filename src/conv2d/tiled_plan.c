@@ -35,7 +35,8 @@ static bool loops_end(const cldeform_conv2d *conv, const tiled_form *form, int64
     const int64_t items = (int64_t)cldeform__tiled_items(form);
     const int64_t of_block = (int64_t)form->depth * (1 + columns + rows * (1 + columns)) +
                              (int64_t)form->terms * (form->columns + form->rows) / items + 16;
-    const int64_t end = 8 * (int64_t)form->rows * form->columns / items + 64 * form->columns; /* corners, sums */
+    const int64_t end =
+        8 * (int64_t)form->rows * form->columns / items + 64 * (int64_t)form->columns; /* corners, sums */
     return limit > 0 && blocks * of_block + end > limit;
 }
 

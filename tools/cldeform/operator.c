@@ -21,6 +21,9 @@ int operator_print_plan(const char *device, const json_t *plan, fault *f)
         else
             return fault_set(f, EXIT_DEVICE, "the library's plan lacks \"%s\"", keys[i]);
     }
+    const json_t *parameters = json_object_get(plan, "gemm_parameters"); /* of algorithms that have a product */
+    if (parameters)
+        printf("gemm_parameters: %s\n", json_string_value(parameters));
     fflush(stdout); /* before it runs: it may run long, or not to its end */
     return EXIT_FINE;
 }

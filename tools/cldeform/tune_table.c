@@ -26,6 +26,9 @@ const tune_parameter tune_parameters[] = {
 
     /* im2col */
     {"gemm_clblast", TUNE_IM2COL, BOTH, VALUES(0, 1), VALUES(0, 1), NULL},
+    {"gemm_parameters", TUNE_IM2COL, BOTH, VALUES(0, 2, 5), VALUES(0, 1, 2, 3, 4, 5, 6), NULL},
+    {"gemm_indirect", TUNE_IM2COL, BOTH, VALUES(0, 256), VALUES(0, 128, 256, 512), NULL},
+    {"im2col_lanes", TUNE_IM2COL, BOTH, VALUES(1), VALUES(1, 4, 8, 16, 32), NULL},
     {"columns_kib", TUNE_IM2COL | TUNE_FUSED, BOTH, VALUES(2048, 8192, 32768), VALUES(6144, 12288, 24576, 49152, 98304),
      NULL},
     {"col2im", TUNE_IM2COL, TUNE_BACKWARD, VALUES(0, 1, 2), VALUES(1, 2), NULL},
