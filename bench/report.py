@@ -142,8 +142,14 @@ def table_cell(series, number, key):
     return [text] if number == 0 else [text, ratio_text(ratio) if ratio else ""]
 
 
+def make_table(head, rows, words):
+    """Of a head and rows of texts; all columns but the first `words` are numbers, and stand right."""
+    lines = [head, ["---"] * words + ["--:"] * (len(head) - words), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
 def make_markdown(series, notes):
-    keys, lines = all_keys(series), []
+    keys = all_keys(series)
     head = ["case", "pass", f"{series[0][0]} ms"]
     for name, _ in series[1:]:
         head += [f"{name} ms", "ratio"]
@@ -156,8 +162,7 @@ def make_markdown(series, notes):
                                                        if key[1] == direction) if ratio])
             means += ["", ratio_text(mean) if mean else ""]
         rows.append(["**geometric mean**", direction, "", *means])
-    lines = [head, ["---", "---"] + ["--:"] * (len(head) - 2), *rows]
-    text = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    text = make_table(head, rows, 2)
     notes = [f"* {note}" for note in notes]
     return "\n".join([*text, "", f"Medians of wall times; ratio: time / time of {series[0][0]}, above 1 is slower.", "",
                       *notes, ""])

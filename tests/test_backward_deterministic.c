@@ -26,13 +26,6 @@ static cldeform_context *create_context(int col2im, const char *more)
     return context;
 }
 
-static bool is_cpu(void)
-{
-    cl_device_type type = 0;
-    assert_cl(clGetDeviceInfo(device.id, CL_DEVICE_TYPE, sizeof type, &type, NULL));
-    return type & CL_DEVICE_TYPE_CPU;
-}
-
 /* A problem whose samples meet often. */
 static cldeform_conv2d_problem create_problem(int variant)
 {
@@ -196,7 +189,7 @@ static void when_asked_for(void **state)
 static void on_processors_by_default(void **state)
 {
     (void)state;
-    if (!is_cpu() || is_tiled()) /* processors take another one by default */
+    if (!test_is_cpu(&device) || is_tiled()) /* processors take another one by default */
         skip();
     for (int variant = 0; variant < 2; variant++) {
         const cldeform_conv2d_problem problem = create_problem(variant);

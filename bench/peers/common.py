@@ -35,6 +35,8 @@ except ImportError as missing:
 
 class Peer:
     program = algorithm = None
+    devices = ("cpu",)  # what --device may say
+    device = "cpu"
 
     def facts(self):
         """Of the metadata: version, device, driver, whatever is known."""
@@ -55,8 +57,15 @@ class Peer:
         """Before calls, where the number is a setting of the process."""
 
     def prepare(self, problem, direction, data, threads):
-        """A function without arguments: one call of the work, whose end it waits for."""
+        """A function without arguments: one call of the work, whose end it waits for (on a GPU run_block does)."""
         raise NotImplementedError
+
+    def run_block(self, call, calls):
+        """Seconds of the wall clock for so many calls up to the end of the last, and the device's own, or None."""
+        start = time.perf_counter()
+        for _ in range(calls):
+            call()
+        return time.perf_counter() - start, None
 
 
 # ---- one row ----
@@ -68,31 +77,26 @@ class Row:
     def __init__(self, peer, name, problem, direction, options):
         self.peer, self.name, self.problem, self.direction = peer, name, problem, direction
         self.times, self.error, self.first, self.threads = [], None, None, options.threads
+        self.device_times = []
         self.algorithm = peer.algorithm_of(problem)
         try:
             data = draw(problem, options.offsets)
             start = time.perf_counter()
             self.call = peer.prepare(problem, direction, data, options.threads)
             peer.use_threads(options.threads)
-            self.call()
+            peer.run_block(self.call, 1)
             self.first = 1e3 * (time.perf_counter() - start)
             self.warm_up()
-            if options.best_threads and options.threads > 1:
+            if options.best_threads and options.threads > 1 and peer.device == "cpu":
                 self.choose_threads(data)
         except Exception as error:  # whatever a library throws: the row says so, and the others go on
             self.error = f"{type(error).__name__}: {error}".splitlines()[0]
-
-    def run_block(self, calls):
-        start = time.perf_counter()
-        for _ in range(calls):
-            self.call()
-        return (time.perf_counter() - start) / calls
 
     def warm_up(self):
         """Finds how many calls make a block, too."""
         start, took, count = time.perf_counter(), math.inf, 0
         while count < WARM_UP_CALLS or time.perf_counter() - start < WARM_UP_SECONDS:
-            took = min(took, self.run_block(1))
+            took = min(took, self.peer.run_block(self.call, 1)[0])
             count += 1
         self.calls = max(1, math.ceil(BLOCK_SECONDS / took))
 
@@ -111,10 +115,12 @@ class Row:
     def sample(self, keep=True):
         """Milliseconds per call."""
         self.peer.use_threads(self.threads)
-        took = 1e3 * self.run_block(self.calls)
+        wall, device = (1e3 * seconds / self.calls if seconds is not None else None
+                        for seconds in self.peer.run_block(self.call, self.calls))
         if keep:
-            self.times.append(took)
-        return took
+            self.times.append(wall)
+            self.device_times += [] if device is None else [device]
+        return wall
 
     def sample_until_done(self, options):
         least, most = options.samples
@@ -130,7 +136,9 @@ class Row:
                 "dtype": self.problem.dtype, "layout": self.problem.layout, "cache": "hot",
                 "status": "ok" if fine else "fail", "error": error, "median_ms": middle,
                 "min_ms": min(self.times) if fine else None, "p10_ms": low, "p90_ms": high, "samples": len(self.times),
-                "times_ms": self.times, "device_ms": None, "first_ms": self.first, "gflop": work,
+                "times_ms": self.times,
+                "device_ms": float(np.median(self.device_times)) if self.device_times else None,
+                "first_ms": self.first, "gflop": work,
                 "gflops": 1e3 * work / middle if fine and work else None, "threads": self.threads, "bound_ms": None,
                 "bound": None, "percent_of_bound": None, "workspace_bytes": None}
 
@@ -306,6 +314,7 @@ def parse_arguments(description):
                         help="N(0,1) pixels (default), 0, or from -8 to 8")
     parser.add_argument("--threads", type=positive, default=cores(), help="default: all cores (%(default)s)")
     parser.add_argument("--best-threads", action="store_true", help="one thread instead where that is faster")
+    parser.add_argument("--device", default="cpu", help="cpu (default); torchvision: or cuda")
     parser.add_argument("--samples", type=sample_counts, default=(10, 200), metavar="LEAST[,MOST]",
                         help="of a row (default 10,200); each is a block of calls of 20 ms or more")
     parser.add_argument("--min-time", type=float, default=0.5, help="seconds of samples of a row (default 0.5)")
@@ -321,6 +330,9 @@ def parse_arguments(description):
 
 def main(peer, description):
     options = parse_arguments(description)
+    if options.device not in peer.devices:
+        sys.exit(refuse(f'--device is "{options.device}", expected one of: {", ".join(peer.devices)}'))
+    peer.device = options.device
     cases, load_before = find_cases(options), load()
     peer.use_threads(options.threads)
     try:

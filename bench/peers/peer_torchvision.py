@@ -4,10 +4,14 @@ conv2d for ordinary convolution. Gradients by autograd: all that the problem has
 
 Needs torchvision (Debian: python3-torchvision). torch multiplies its matrices with the BLAS that is installed: with
 Debian's reference BLAS that is slow, so install libopenblas0-pthread; the result file's "driver" says which it was.
+
+--device cuda: the same operators on an NVIDIA GPU, fp32 without TF32. A block of calls is timed up to the end of the
+last on the device, by the wall clock and by CUDA events.
 """
 
 import os
 import sys
+import time
 
 from common import Peer, main, skip
 from problems import draw, read_problem
@@ -23,8 +27,12 @@ except ImportError as missing:
 
 class Torchvision(Peer):
     program = "torchvision"
+    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
     def facts(self):
+        if self.device == "cuda":
+            return {"version": torchvision.__version__, "platform": f"torch {torch.__version__}", "threads": None,
+                    "device": torch.cuda.get_device_name(), "driver": f"CUDA {torch.version.cuda}, fp32 without TF32"}
         return {"version": torchvision.__version__, "platform": f"torch {torch.__version__}",
                 "driver": os.path.basename(os.path.realpath(blas.loaded_blas() or "BLAS of its own"))}
 
@@ -47,6 +55,24 @@ class Torchvision(Peer):
             return "has as many groups as bins"
         return None
 
+    def tensors(self, data):
+        """By name, on the device."""
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        return {name: torch.from_numpy(value).to(self.device) for name, value in data.items()}
+
+    def run_block(self, call, calls):
+        if self.device != "cuda":
+            return super().run_block(call, calls)
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        begin.record()
+        for _ in range(calls):
+            call()
+        end.record()
+        torch.cuda.synchronize()
+        return time.perf_counter() - start, 1e-3 * begin.elapsed_time(end)
+
     def use_threads(self, threads):
         torch.set_num_threads(threads)
         blas.set_threads_of_loaded(threads)
@@ -68,7 +94,7 @@ class Torchvision(Peer):
 
     def gradients(self, problem, data):
         """A function that returns them by name, from a forward pass that is done once."""
-        tensors = {name: torch.from_numpy(value) for name, value in data.items()}
+        tensors = self.tensors(data)
         read = [name for name in ("input", "weight", "offset", "mask") if name in tensors]
         for name in read:
             tensors[name].requires_grad_()
@@ -80,7 +106,7 @@ class Torchvision(Peer):
         self.use_threads(threads)
         if direction == "backward":
             return self.gradients(problem, data)
-        tensors = {name: torch.from_numpy(value) for name, value in data.items()}
+        tensors = self.tensors(data)
 
         def call():
             with torch.no_grad():
@@ -95,16 +121,16 @@ class Torchvision(Peer):
             problem = read_problem(text)
             data = draw(problem)
             forward = reference.conv2d if problem.operation == "conv2d" else reference.roi_align
-            output = self.run(problem, {name: torch.from_numpy(value) for name, value in data.items()})
-            reference.check(self.algorithm_of(problem), output.numpy(), forward(problem, data), 1e-9)
-            found = {name: value.numpy() for name, value in self.gradients(problem, data)().items()}
+            output = self.run(problem, self.tensors(data))
+            reference.check(self.algorithm_of(problem), output.cpu().numpy(), forward(problem, data), 1e-9)
+            found = {name: value.cpu().numpy() for name, value in self.gradients(problem, data)().items()}
             reference.check_gradients(self.algorithm_of(problem), lambda values: forward(problem, values), data, found,
                                       data["grad_output"])
 
 
 if __name__ == "__main__":
     peer = Torchvision()
-    if blas.loaded_blas() and not blas.is_openblas(blas.loaded_blas()):
+    if "cuda" not in sys.argv and blas.loaded_blas() and not blas.is_openblas(blas.loaded_blas()):
         print("torch's matrix products are not OpenBLAS's here, so its times are not its best (Debian: "
               "libopenblas0-pthread)", file=sys.stderr)
     main(peer, __doc__)

@@ -144,6 +144,7 @@ def peer_command(name, options, cases, result):
     command = [options.python.get(name) or find_python(name), str(HERE / f"peer_{name}.py"), "--turns", "--cases",
                str(cases), "--json", str(result), "--pass", options.passes, "--offsets", find_offsets(options.bench)]
     command += ["--threads", str(options.threads)] if options.threads else []
+    command += ["--device", options.torchvision_device] if name == "torchvision" else []
     return command + ["--best-threads"]
 
 
@@ -195,6 +196,7 @@ def parse_arguments(words):
     parser.add_argument("--rounds", type=int, default=15, help="samples of each program and row (default %(default)s)")
     parser.add_argument("--threads", type=int, help="of peers, which take one thread where that is faster; default: "
                                                     "all cores, as OpenCL on a CPU does")
+    parser.add_argument("--torchvision-device", choices=("cpu", "cuda"), default="cpu", help="default %(default)s")
     parser.add_argument("--pause", type=float, default=PAUSE_SECONDS,
                         help="seconds between turns (default %(default)s)")
     ours = words[:words.index("--")] if "--" in words else words

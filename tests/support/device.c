@@ -41,20 +41,39 @@ cl_command_queue test_queue_create(const test_device *on, cl_command_queue_prope
     return error == CL_SUCCESS ? queue : NULL;
 }
 
-void test_device_open(test_device *on)
+/* NULL: there is none. */
+static cl_device_id find_device(void)
 {
     cl_platform_id platforms[16];
-    cl_uint n = 0;
+    cl_device_id devices[64] = {NULL};
+    cl_uint n = 0, n_devices = 0;
+    unsigned platform = 0, number = 0;
+    const char *chosen = getenv("CLDEFORM_TEST_DEVICE");
+    if (clGetPlatformIDs(16, platforms, &n) != CL_SUCCESS)
+        n = 0;
+    if (chosen && *chosen) {
+        if (sscanf(chosen, "%u:%u", &platform, &number) != 2 || platform >= n || number >= 64 ||
+            clGetDeviceIDs(platforms[platform], CL_DEVICE_TYPE_ALL, 64, devices, &n_devices) != CL_SUCCESS ||
+            number >= n_devices) {
+            printf("CLDEFORM_TEST_DEVICE is \"%s\", which is no platform:device by index\n", chosen);
+            exit(1);
+        }
+        return devices[number];
+    }
+    for (cl_uint i = 0; i < n && i < 16; i++)
+        if (clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 1, devices, NULL) == CL_SUCCESS)
+            return devices[0];
+    return NULL;
+}
+
+void test_device_open(test_device *on)
+{
     cl_int error = CL_SUCCESS;
     cl_device_fp_config double_config = 0;
     char extensions[16384] = "";
     memset(on, 0, sizeof *on);
     on->extent = read_extent();
-    if (clGetPlatformIDs(16, platforms, &n) != CL_SUCCESS)
-        n = 0;
-    for (cl_uint i = 0; i < n && i < 16 && !on->id; i++)
-        if (clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 1, &on->id, NULL) != CL_SUCCESS)
-            on->id = NULL;
+    on->id = find_device();
     if (!on->id) {
         printf("no OpenCL device: skipped\n");
         exit(77);
@@ -81,6 +100,13 @@ cl_mem test_buffer_create(size_t bytes, const void *from)
         clCreateBuffer(device.cl, CL_MEM_READ_WRITE | (from ? CL_MEM_COPY_HOST_PTR : 0), bytes, (void *)from, &error);
     assert_int_equal(error, CL_SUCCESS);
     return buffer;
+}
+
+bool test_is_cpu(const test_device *on)
+{
+    cl_device_type type = 0;
+    assert_cl(clGetDeviceInfo(on->id, CL_DEVICE_TYPE, sizeof type, &type, NULL));
+    return type & CL_DEVICE_TYPE_CPU;
 }
 
 bool test_compiles_slowly(const test_device *on)

@@ -1,4 +1,5 @@
-/* The OpenCL device that a test program runs on: the first one of the loader's list (tests pin the list). */
+/* The OpenCL device that a test program runs on: the first one of the loader's list (tests pin the list), or the one
+ * that CLDEFORM_TEST_DEVICE names by index, as 1:0 for the first of the second platform. */
 #ifndef TEST_DEVICE_H
 #define TEST_DEVICE_H
 
@@ -49,6 +50,8 @@ cldeform_context *test_tuned_context(const test_device *on, const char *lines);
 
 /* A queue of the device with these properties; NULL if it has no such queue. */
 cl_command_queue test_queue_create(const test_device *on, cl_command_queue_properties properties);
+
+bool test_is_cpu(const test_device *on);
 
 /* Whether the device takes seconds for a program (rusticl on the processor): tests then make do with few. */
 bool test_compiles_slowly(const test_device *on);

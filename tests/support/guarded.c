@@ -4,8 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of a guard; 0xffff... is a NaN in every type, but -1 as a whole number, which means something. */
-enum { GUARD = 1024, FILL = 0xff, FILL_WHOLE = 0xa5 };
+enum { GUARD = 1024 /* bytes */, FILL_WHOLE = 0xa5 };
+
+/* Words of 16 bits that are NaN in every type. Arithmetic hands a NaN's bits on: where something writes what it should
+ * not have read, other bits are found than were there. (As whole numbers they mean something.) */
+enum { FILL_READ = 0xffff, FILL_WRITTEN = 0xfffd, FILL_SCRATCH = 0xfffe };
+
+/* first: place of the first of these bytes in their buffer. */
+static void fill(unsigned char *bytes, size_t first, size_t size, uint16_t word)
+{
+    unsigned char pair[2];
+    memcpy(pair, &word, 2);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = pair[(first + i) % 2];
+}
 
 size_t test_guarded_element(const test_guarded *g)
 {
@@ -63,7 +75,9 @@ void test_guarded_create(const test_device *on, test_guarded *g, const double *v
     g->size = 2 * GUARD + (g->images * g->image_stride + 8) * element;
     g->bytes = malloc(g->size);
     assert_non_null(g->bytes);
-    memset(g->bytes, g->whole ? FILL_WHOLE : FILL, g->size);
+    memset(g->bytes, FILL_WHOLE, g->size);
+    if (!g->whole)
+        fill(g->bytes, 0, g->size, flags & CL_MEM_READ_ONLY ? FILL_READ : FILL_WRITTEN);
     for (size_t e = 0; values && e < elements; e++)
         store(g, place(g, e), values[e]);
     g->buffer = clCreateBuffer(on->cl, flags | CL_MEM_COPY_HOST_PTR, g->size, g->bytes, &error);
@@ -111,7 +125,7 @@ void test_scratch_create(const test_device *on, test_scratch *scratch, size_t by
     const size_t size = bytes + 2 * CLDEFORM_WORKSPACE_ALIGNMENT;
     unsigned char *nan = malloc(size); /* its content means nothing: not to anyone */
     assert_non_null(nan);
-    memset(nan, FILL, size);
+    fill(nan, 0, size, FILL_SCRATCH);
     scratch->workspace = (cldeform_workspace){NULL, CLDEFORM_WORKSPACE_ALIGNMENT, bytes};
     scratch->workspace.buffer = clCreateBuffer(on->cl, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, size, nan, &error);
     assert_int_equal(error, CL_SUCCESS);
@@ -121,14 +135,15 @@ void test_scratch_create(const test_device *on, test_scratch *scratch, size_t by
 void test_scratch_check(const test_scratch *scratch, cl_command_queue queue)
 {
     enum { SIZE = CLDEFORM_WORKSPACE_ALIGNMENT };
-    unsigned char guard[2 * SIZE];
+    unsigned char guard[2 * SIZE], expected[2 * SIZE];
     const cldeform_workspace *workspace = &scratch->workspace;
     assert_cl(clEnqueueReadBuffer(queue, workspace->buffer, CL_TRUE, 0, SIZE, guard, 0, NULL, NULL));
     assert_cl(clEnqueueReadBuffer(queue, workspace->buffer, CL_TRUE, SIZE + workspace->size, SIZE, guard + SIZE, 0,
                                   NULL, NULL));
-    for (size_t i = 0; i < sizeof guard; i++)
-        if (guard[i] != FILL)
-            fail_msg("something wrote outside of the workspace's %zu bytes", workspace->size);
+    fill(expected, 0, SIZE, FILL_SCRATCH);
+    fill(expected + SIZE, SIZE + workspace->size, SIZE, FILL_SCRATCH);
+    if (memcmp(guard, expected, sizeof guard) != 0)
+        fail_msg("something wrote outside of the workspace's %zu bytes", workspace->size);
 }
 
 void test_scratch_destroy(test_scratch *scratch)
