@@ -39,6 +39,12 @@ typedef double4 REAL4;
 typedef float4 REAL4;
 #endif
 
+/* Unrolled: arrays indexed by constants are registers. */
+#define FOR_VECTOR(c) _Pragma("unroll") for (int c = 0; c < VECTOR; c++)
+
+/* Of a sample's corner i. Read where it is wanted: an array of four, indexed, would be in memory on GPUs. */
+#define WEIGHT_OF(number, i) (((__global const REAL *)(weights + (number)))[i])
+
 /* The bin of samples that begin at that pixel: (in_h + 1) * (in_w + 1) of them. */
 static int bin_of(conv2d_geometry geometry, int row, int column)
 {
@@ -120,17 +126,16 @@ __kernel void conv2d_scatter(const conv2d_geometry geometry, const int pixels, c
             const int2 corner = corners[number];
             if (corner.x == NOWHERE)
                 continue;
-            const REAL4 weight4 = weights[number];
-            const REAL weight[4] = {weight4.x, weight4.y, weight4.z, weight4.w};
             const size_t from = column_index(geometry, row_stride, slab_pixel, tap, first);
             for (int i = 0; i < CORNERS; i++) {
+                const REAL weight = WEIGHT_OF(number, i);
                 const int row = corner.x + i / 2, column = corner.y + i % 2;
                 if (row < 0 || row >= geometry.in_h || column < 0 || column >= geometry.in_w)
                     continue;
                 __global REAL *to = sum + ((size_t)row * geometry.in_w + column) * geometry.in_channels;
 #if NHWC
                 if (channels == VECTOR) {
-                    STORE_REALV(to, 0, fma(LOAD_COLUMNV(grad_columns, from), (REALV)weight[i], LOAD_REALV(to, 0)));
+                    STORE_REALV(to, 0, fma(LOAD_COLUMNV(grad_columns, from), (REALV)weight, LOAD_REALV(to, 0)));
                     continue;
                 }
                 const size_t step = 1;
@@ -138,7 +143,7 @@ __kernel void conv2d_scatter(const conv2d_geometry geometry, const int pixels, c
                 const size_t step = (size_t)taps * row_stride;
 #endif
                 for (int c = 0; c < channels; c++)
-                    to[c] = fma(LOAD_COLUMN(grad_columns, from + c * step), weight[i], to[c]);
+                    to[c] = fma(LOAD_COLUMN(grad_columns, from + c * step), weight, to[c]);
             }
         }
     }
@@ -258,8 +263,8 @@ __kernel void conv2d_gather(const conv2d_geometry geometry, const int pixels, co
     samples += plane * n;
     bins += plane * bins_of(geometry);
     REAL parts[VECTOR];
-    for (int c = 0; c < VECTOR; c++)
-        parts[c] = 0;
+    FOR_VECTOR(c)
+    parts[c] = 0;
 #if NHWC
     REALV whole = (REALV)0;
 #endif
@@ -268,8 +273,7 @@ __kernel void conv2d_gather(const conv2d_geometry geometry, const int pixels, co
         const int begin = bin > 0 ? bins[bin - 1] : 0, end = bins[bin];
         for (int at = begin; at < end; at++) {
             const int sample = samples[at];
-            const REAL4 weight4 = weights[sample];
-            const REAL weight = i == 0 ? weight4.x : i == 1 ? weight4.y : i == 2 ? weight4.z : weight4.w;
+            const REAL weight = WEIGHT_OF(sample, i);
             const size_t from = column_index(geometry, row_stride, sample / taps, sample % taps, first);
 #if NHWC
             if (channels == VECTOR) {
@@ -280,7 +284,8 @@ __kernel void conv2d_gather(const conv2d_geometry geometry, const int pixels, co
 #else
             const size_t step = (size_t)taps * row_stride;
 #endif
-            for (int c = 0; c < channels; c++)
+            FOR_VECTOR(c)
+            if (c < channels)
                 parts[c] = fma(LOAD_COLUMN(grad_columns, from + c * step), weight, parts[c]);
         }
     }
@@ -291,7 +296,8 @@ __kernel void conv2d_gather(const conv2d_geometry geometry, const int pixels, co
         return;
     }
 #endif
-    for (int c = 0; c < channels; c++)
+    FOR_VECTOR(c)
+    if (c < channels)
         sum[c] += parts[c];
 }
 
@@ -323,15 +329,14 @@ __kernel void conv2d_scatter_atomic(const conv2d_geometry geometry, const int pi
     const int2 corner = corners[number];
     if (corner.x == NOWHERE)
         return;
-    const REAL4 weight4 = weights[number];
-    const REAL weight[4] = {weight4.x, weight4.y, weight4.z, weight4.w};
     grad_columns += PLACE_OF_IMAGE(columns_place, image);
     sum += (size_t)image * geometry.in_h * geometry.in_w * geometry.in_channels + channel;
     const REAL value = LOAD_COLUMN(grad_columns, column_index(geometry, row_stride, slab_pixel, tap, channel));
     for (int i = 0; i < CORNERS; i++) {
         const int row = corner.x + i / 2, column = corner.y + i % 2;
         if (row >= 0 && row < geometry.in_h && column >= 0 && column < geometry.in_w)
-            ATOMIC_ADD_REAL(sum + ((size_t)row * geometry.in_w + column) * geometry.in_channels, value * weight[i]);
+            ATOMIC_ADD_REAL(sum + ((size_t)row * geometry.in_w + column) * geometry.in_channels,
+                            value * WEIGHT_OF(number, i));
     }
 }
 #endif

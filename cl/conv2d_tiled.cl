@@ -84,8 +84,8 @@ conv2d_tiled(const conv2d_geometry geometry, const conv2d_tiled_shape shape, __g
     const int terms = TILE_DEPTH;
 #endif
     /* this split's blocks, counted through all runs of the group */
-    const int all = runs * shape.blocks, each = all / shape.splits, more = all % shape.splits;
-    const int begin = split * each + min(split, more), end = begin + each + (split < more);
+    const int all = runs * shape.blocks, each = all / shape.splits, rest = all % shape.splits;
+    const int begin = split * each + min(split, rest), end = begin + each + (split < rest);
     tile_sums sums;
     clear_sums(sums);
     input += PLACE_OF_IMAGE(input_place, image);

@@ -45,7 +45,7 @@ __kernel void gemm(const int m, const int n, const int k, __global const REAL *a
         }
         for (int i = 0; i < ROWS; i++)
             for (int j = 0; j < COLUMNS; j++)
-                if (row + i < m && column + j < n)
+                if (row + i < (size_t)m && column + j < n)
                     c[(row + i) * ldc + column + j] = sum[i][j];
     }
 }

@@ -1,4 +1,5 @@
-/* probe_device.c: exits with 0 when the first device compiles and runs a kernel that calls fma.
+/* probe_device.c: exits with 0 when the first device compiles and runs a kernel that calls fma, with 77 when there is
+ * no device at all.
  *
  * Run when the tests are configured: some releases of drivers crash there (rusticl of Mesa 25.2 with llvmpipe) or know
  * no such processor (PoCL 1.8), which says nothing about this library. */
@@ -19,7 +20,7 @@ int main(void)
     cl_int error = CL_SUCCESS;
     if (clGetPlatformIDs(1, &platform, NULL) != CL_SUCCESS ||
         clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device, NULL) != CL_SUCCESS)
-        return 1;
+        return 77;
 
     /* The process ends at once: nothing is released. */
     cl_context context = clCreateContext(NULL, 1, &device, NULL, NULL, &error);

@@ -18,6 +18,8 @@ check | full)
     needed+=(pocl-opencl-icd libstb-dev libcmocka-dev g++ binutils)
     # The version of clang that the tree is formatted with: others disagree.
     optional+=(mesa-opencl-icd clang-format-14 clang-tidy-14)
+    # Offline compilers of GPUs for tools/check_vendors, and a simulator that watches memory.
+    optional+=(clang-15 llvm-15 libclc-15 llvm-spirv-15 spirv-tools rocm-device-libs intel-opencl-icd oclgrind python3)
     [ "$1" != full ] || optional+=(python3-torchvision)
     ;;
 *)

@@ -49,11 +49,14 @@ static int choose_rows(const cldeform_conv2d *conv, int64_t section)
     return rows;
 }
 
+/* Doubles take twice the registers and local memory: half the columns, and the smallest parts of a tile. */
 static void set_item(const cldeform_conv2d *conv, tiled_form *form)
 {
     const cldeform__tuning *tuning = &conv->context->tuning;
-    form->item_rows = tuning->tiled_item_rows;
-    form->item_columns = tuning->tiled_item_columns;
+    const bool wide = conv->problem.dtype == CLDEFORM_F64;
+    form->item_rows = wide ? VECTOR : tuning->tiled_item_rows;
+    form->item_columns = wide ? VECTOR : tuning->tiled_item_columns;
+    form->columns = wide && tuning->tiled_columns > LEAST ? tuning->tiled_columns / 2 : tuning->tiled_columns;
     form->depth = form->terms = tuning->tiled_depth;
     form->grouped = false;
 }
@@ -161,7 +164,6 @@ cldeform_status cldeform__tiled_shape_forward(const cldeform_conv2d *conv, const
     const int64_t run = cldeform__tiled_run(problem);
     set_item(conv, form);
     form->rows = choose_rows(conv, outputs <= LEAST ? outputs * problem->groups : outputs);
-    form->columns = conv->context->tuning.tiled_columns;
     form->table = conv->context->tuning.tiled_table;
     form->shape.run = (cl_int)run;
     TRY(fit(conv, plan, most_items, form, outputs, run, true));
@@ -193,7 +195,6 @@ cldeform_status cldeform__tiled_shape_grad(const cldeform_conv2d *conv, const ti
     const int64_t outputs = problem->out_channels / problem->groups, run = cldeform__tiled_run(problem);
     set_item(conv, form);
     form->rows = choose_rows(conv, run <= LEAST ? problem->in_channels : run);
-    form->columns = conv->context->tuning.tiled_columns;
     form->table = 1;
     form->shape.run = (cl_int)run;
     form->shape.splits = 1;
@@ -217,7 +218,7 @@ cldeform_status cldeform__tiled_shape_grad_weight(const cldeform_conv2d *conv, c
     const int64_t plane = conv->sizes.out_plane;
     set_item(conv, form);
     form->rows = choose_rows(conv, outputs);
-    form->columns = choose_rows(conv, run);
+    form->columns = choose_rows(conv, run) < form->columns ? choose_rows(conv, run) : form->columns;
     form->table = PIXELS;
     form->shape.run = (cl_int)run;
     TRY(fit(conv, plan, most_items, form, outputs, plane, false));
