@@ -259,15 +259,15 @@ static void test_fail(void **state)
     static const struct {
         const char *file, *change, *problem, *pass, *error;
     } rows[] = {
-        {"conv2d_im2col.cl", "s/fma((type)w11, sample.in11/fma((type)w10, sample.in11/", SMALL "--algorithm im2col",
+        {"conv2d_im2col.cl", "s/fma((type)at.w11, at.inside/fma((type)at.w10, at.inside/", SMALL "--algorithm im2col",
          "forward", "output["},
-        {"conv2d_im2col.cl", "s/fma((type)w11, sample.in11/fma((type)w10, sample.in11/", LARGE "--algorithm im2col",
+        {"conv2d_im2col.cl", "s/fma((type)at.w11, at.inside/fma((type)at.w10, at.inside/", LARGE "--algorithm im2col",
          "forward", "output["},
-        {"conv2d_im2col.cl", "s/fma((type)w11, sample.in11/fma((type)w10, sample.in11/", LARGE "--algorithm im2col",
+        {"conv2d_im2col.cl", "s/fma((type)at.w11, at.inside/fma((type)at.w10, at.inside/", LARGE "--algorithm im2col",
          "backward", "grad_weight["},
-        {"conv2d_col2offset.cl", "s/STORE_OFFSET(to, index, sum)/STORE_OFFSET(to, index, sum * 1.01f)/",
+        {"conv2d_offset_gradient.clh", "s/STORE_OFFSET(to, index, sum)/STORE_OFFSET(to, index, sum * 1.01f)/",
          LARGE "--algorithm im2col", "backward", "grad_offset["},
-        {"conv2d_col2offset.cl", "s/STORE_OFFSET(to, index, sum)/if (index != 100) STORE_OFFSET(to, index, sum)/",
+        {"conv2d_offset_gradient.clh", "s/STORE_OFFSET(to, index, sum)/if (index != 100) STORE_OFFSET(to, index, sum)/",
          LARGE "--algorithm im2col", "backward", "grad_offset[100] is not finite"},
         {"roi_forward.cl", "s/rows->weight\\[y\\] \\* columns->weight\\[x\\]/rows->weight[y]/", ROI, "forward",
          "output["},

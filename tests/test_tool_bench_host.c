@@ -211,7 +211,7 @@ static void test_refused(void **state)
         {"--file wrong.txt",
          "wrong.txt, line 2: problem \"conv2d:x=1\": conv2d has no \"x\", expected one of: " CONV2D_FIELDS},
         {"--algorithm auto,auto", "--algorithm is \"auto,auto\", expected each word once"},
-        {"--algorithm cudnn", "--algorithm is \"cudnn\", expected one of: auto, im2col, fused, direct"},
+        {"--algorithm cudnn", "--algorithm is \"cudnn\", expected one of: auto, im2col, fused, tiled, direct"},
         {"--pass both", "--pass is \"both\", expected one of: forward, backward"},
         {"--pass ''", "--pass is \"\", expected one of: forward, backward"},
         {"--samples 5,2", "--samples is \"5,2\", expected LEAST[,MOST] with MOST not below LEAST"},

@@ -122,7 +122,7 @@ static void test_refused_gradcheck(void **state)
         {"--groups 9", "--groups is \"9\", expected a whole number from 1 to 8"},
         {"--offset-groups 9", "--offset-groups is \"9\", expected a whole number from 1 to 8"},
         {"--seed -1", "--seed is \"-1\", expected a whole number from 0 to 2147483647"},
-        {"--algorithm reference", "--algorithm is \"reference\", expected one of: auto, im2col, fused"},
+        {"--algorithm reference", "--algorithm is \"reference\", expected one of: auto, im2col, fused, tiled"},
         {"--border edge --offset-gradient open",
          "--offset-gradient open is not possible with --border edge, expected strict"},
         {"--kind plain --border edge", "--border edge needs offsets, expected --kind deformable or modulated"},

@@ -48,6 +48,16 @@ void test_check_references(const long before[CL_LAYER_OBJECT_COUNT], const char 
     }
 }
 
+void test_check_kept(const long at_first[CL_LAYER_OBJECT_COUNT], long before[CL_LAYER_OBJECT_COUNT], const char *when)
+{
+    const long events = layer->references(CL_LAYER_EVENT);
+    before[CL_LAYER_QUEUE] = layer->references(CL_LAYER_QUEUE);
+    before[CL_LAYER_EVENT] = at_first[CL_LAYER_EVENT] + before[CL_LAYER_QUEUE] - at_first[CL_LAYER_QUEUE];
+    if (events < before[CL_LAYER_EVENT])
+        before[CL_LAYER_EVENT] = events;
+    test_check_references(before, when);
+}
+
 void test_fail_nth(long n)
 {
     const cl_int errors[] = {CL_OUT_OF_HOST_MEMORY, CL_INVALID_OPERATION};

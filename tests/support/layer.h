@@ -19,6 +19,9 @@ extern const char *const test_allocating[];
 /* What is referenced, and a comparison with it; when: for the message. */
 void test_references_now(long references[CL_LAYER_OBJECT_COUNT]);
 void test_check_references(const long before[CL_LAYER_OBJECT_COUNT], const char *when);
+/* The same where a context lives on, which may keep another queue, and an event of each: they become part of `before`.
+ * at_first: before the first of these calls. */
+void test_check_kept(const long at_first[CL_LAYER_OBJECT_COUNT], long before[CL_LAYER_OBJECT_COUNT], const char *when);
 
 /* For tests where the first OpenCL call fails, then the second, ... until none is left: test_fail_nth(n), then what
  * makes the calls, then test_count_failure with its status, which is false where there were fewer calls than n. */

@@ -281,7 +281,7 @@ def find_targets():
         Spirv("spirv", takes=ALL),
         Amd("gfx906", 256, 4, 10),  # GCN
         Amd("gfx90a", 512, 8, 8, atomics=(5, 1, 2), takes=ALL),  # CDNA
-        Amd("gfx1030", 1024, 8, 16),  # RDNA
+        Amd("gfx1030", 1024, 8, 16, takes=BASE),  # RDNA
         Amd("gfx1100", 1536, 24, 16, isa=1036, takes=BASE),
         Nvidia("sm_90", "sm_90", atomics=(4, 1, 2), takes=ALL),
         Intel("skl", takes=BASE),  # integrated
