@@ -183,7 +183,8 @@ static void small_devices(void **state)
     static const struct {
         size_t group, memory;
         bool fits;
-    } all[] = {{64, 16384, true}, {16, 4096, true}, {1024, 8192, true}, {16, 1024, false}, {2, 65536, false}};
+    } all[] = {{64, 16384, true}, {16, 4096, true},  {1024, 8192, true},
+               {16, 1024, false}, {4, 65536, false}, {2, 65536, false}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         cldeform_context *context = test_tuned_context(
             &device, "\"*\" tiled_rows=128 tiled_columns=128 tiled_item_rows=4 tiled_item_columns=4 tiled_depth=16\n");

@@ -65,13 +65,14 @@ static void set_item(const cldeform_conv2d *conv, tiled_form *form)
 static void set_slots(const cldeform_conv2d *conv, tiled_form *form, int64_t section, int64_t terms)
 {
     const cldeform_conv2d_problem *problem = &conv->problem;
-    const int64_t channels = problem->in_channels / problem->groups, slot_rows = divide_up(section, VECTOR) * VECTOR;
+    const int64_t channels = problem->in_channels / problem->groups,
+                  slot_rows = cldeform__divide_up(section, VECTOR) * VECTOR;
     form->shape.slots = 1;
     form->shape.slot_rows = form->rows;
     if (cldeform__tiled_run(problem) != channels || terms > form->depth)
         return;
     int64_t slots =
-        cldeform__at_most(cldeform__at_most(form->rows / slot_rows, 2 * form->depth / terms), problem->groups);
+        cldeform__at_most(cldeform__at_most(form->rows / slot_rows, 2 * (int64_t)form->depth / terms), problem->groups);
     /* groups of a tile have offsets in common */
     while (slots > 1 && problem->offset_groups > 1 &&
            problem->in_channels / problem->offset_groups % (slots * channels))
@@ -93,12 +94,10 @@ static bool shrink(tiled_form *form, bool local)
 {
     if (local && form->table > 1 && form->table < PIXELS)
         form->table = 1;
-    else if (form->columns > LEAST && form->columns >= form->rows)
+    else if (form->columns > LEAST && (form->columns >= form->rows || form->rows == LEAST))
         form->columns /= 2;
     else if (form->rows > LEAST)
         form->rows /= 2;
-    else if (form->columns > LEAST)
-        form->columns /= 2;
     else if (local && form->depth > VECTOR)
         form->depth /= 2;
     else if (!local && form->item_rows == VECTOR && form->item_columns == VECTOR)
@@ -125,9 +124,12 @@ static cldeform_status fit(const cldeform_conv2d *conv, const tiled_plan *plan, 
         if (shares)
             set_slots(conv, form, section, terms);
         const bool local = cldeform__tiled_local_bytes(plan, form) > (size_t)facts->local_memory;
-        if (!local && cldeform__tiled_items(form) <= most_items)
+        const size_t items = cldeform__tiled_items(form);
+        /* the gradient's kernel gives every vector of a pixel's channels a work-item */
+        const bool enough = form != &plan->grad || items * (size_t)plan->vector >= (size_t)form->rows;
+        if (!local && enough && items <= most_items)
             return CLDEFORM_OK;
-        if (!shrink(form, local))
+        if (!enough || !shrink(form, local))
             return cldeform__fail(CLDEFORM_UNSUPPORTED,
                                   "algorithm tiled needs work-groups of %zu with %zu bytes of local memory; %s has %zu "
                                   "and %llu",
