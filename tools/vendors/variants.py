@@ -210,5 +210,5 @@ def find_families(tuning):
         "roi_levels": Family(table=[axis("ROI_BITS", 32, 64)]),
         "roi_sort": Family(table=[[{"ROI_BITS": r, "DATA_BITS": d} for r, d in ((32, 32), (32, 64), (64, 64))]],
                            alone=[method]),
-        "transpose": Family(table=[element], alone=[widen]),
+        "transpose": Family(table=[element, axis("TILED", 1)], alone=[widen, axis("TILED", 1, 0)]),
     }
