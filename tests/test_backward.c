@@ -36,7 +36,7 @@ static bool is_taken(cldeform_dtype dtype, int row, int k, int l, int rule)
     if (test_is_specialised() && device.extent == TEST_USUAL) {
         const int tile = test_fused_tile(test_conv_cases[row].in_channels / test_conv_cases[row].groups);
         const int form = k == 2 ? 12 + l : 6 * k + 2 * rule + l; /* 0 to 13 */
-        return (form + 2 * tile) % (test_algorithm == CLDEFORM_ALGORITHM_TILED ? 14 : 7) == 0 &&
+        return (form + 2 * tile) % (test_algorithm == CLDEFORM_ALGORITHM_TILED ? 28 : 7) == 0 &&
                (single || tile == (dtype == CLDEFORM_F16 ? 2 : 3));
     }
     if ((row + k + l + rule) % 2 != 0)

@@ -9,6 +9,9 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from vendors.targets import find_ptxas  # noqa: E402
+
 CHECK = ROOT / "tools" / "check_vendors"
 TABLE = ROOT / "docs" / "registers.md"
 SPILL = """
@@ -55,6 +58,8 @@ class CheckVendors(unittest.TestCase):
         self.append(SPILL)
         for target in "gfx906", "sm_90", "acm-g10":
             with self.subTest(target=target):
+                if target == "sm_90" and not find_ptxas():
+                    continue  # PTX has no registers of its own
                 self.expect("spills on .*: (\\d+ of spilled registers|private memory)", target)
 
     def test_double_literal(self):

@@ -132,6 +132,38 @@ static void auto_takes_the_tuning_s_choice(void **state)
     expect_choice("\"*\" conv2d_algorithm=1\n", &problem, "fused", "cannot");
 }
 
+static size_t minimum_of(cldeform_context *context, cldeform_conv2d_problem problem, cldeform_algorithm algorithm)
+{
+    cldeform_conv2d *conv = NULL;
+    size_t minimum = 0, preferred = 0;
+    problem.algorithm = algorithm;
+    assert_ok(cldeform_conv2d_create(context, &problem, &conv));
+    assert_ok(cldeform_conv2d_workspace_size(conv, problem.passes, &minimum, &preferred));
+    cldeform_conv2d_destroy(conv);
+    return minimum;
+}
+
+/* With deterministic set, what a limit leaves no room for is not replaced by an algorithm that rounds otherwise,
+ * whatever the first choice was refused for. */
+static void limits_do_not_change_deterministic_algorithms(void **state)
+{
+    (void)state;
+    cldeform_context *context = test_tuned_context(&device, "\"*\" conv2d_algorithm=3 gemm_clblast=0\n");
+    cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
+    cldeform_conv2d *conv = NULL;
+    if (context->facts.loop_limit) /* there is no other */
+        skip();
+    problem.in_h = 60, problem.in_w = 61;
+    problem.passes = CLDEFORM_BACKWARD;
+    problem.deterministic = 1;
+    const size_t im2col = minimum_of(context, problem, CLDEFORM_ALGORITHM_IM2COL);
+    const size_t fused = minimum_of(context, problem, CLDEFORM_ALGORITHM_FUSED);
+    assert_true(fused < im2col); /* else this test needs another problem */
+    problem.workspace_limit = fused;
+    assert_status(cldeform_conv2d_create(context, &problem, &conv), CLDEFORM_LIMIT, "minimum");
+    cldeform_context_destroy(context);
+}
+
 static void missing_tuning_files_are_errors(void **state)
 {
     (void)state;
@@ -282,6 +314,7 @@ int main(void)
     };
     const struct CMUnitTest once[] = {
         cmocka_unit_test(auto_takes_the_tuning_s_choice),
+        cmocka_unit_test(limits_do_not_change_deterministic_algorithms),
         cmocka_unit_test(a_context_describes_itself),
         cmocka_unit_test(missing_tuning_files_are_errors),
         cmocka_unit_test(a_self_test_without_kernels),

@@ -27,7 +27,7 @@ static bool is_taken(cldeform_dtype dtype, const test_conv_case *row, int k, int
         if (!test_takes_variant(dtype != CLDEFORM_F32))
             return false;
         if (fused)
-            return (form + tile) % (test_algorithm == CLDEFORM_ALGORITHM_TILED ? 10 : 5) == 0 &&
+            return (form + tile) % (test_algorithm == CLDEFORM_ALGORITHM_TILED ? 20 : 5) == 0 &&
                    (dtype == CLDEFORM_F32 || tile == (dtype == CLDEFORM_F16 ? 2 : 3));
         return dtype == CLDEFORM_F32 || (k + l + b) % 2 == 0;
     default:

@@ -57,13 +57,16 @@ cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
     if (wanted != CLDEFORM_ALGORITHM_AUTO)
         return status;
     conv->reason = "the tuning's first choice for this device";
-    /* With deterministic set a caller's limit must not change results: another algorithm would round otherwise. */
-    const bool stays = conv->problem.deterministic && conv->problem.workspace_limit > 0 && conv->needed > 0;
-    for (int i = 0; i < N_ALGORITHMS && cannot(status) && !stays; i++)
+    const bool limited = conv->problem.deterministic && conv->problem.workspace_limit > 0;
+    for (int i = 0; i < N_ALGORITHMS && cannot(status); i++) {
+        /* With deterministic set a caller's limit must not change results: another algorithm would round otherwise. */
+        if (limited && conv->needed > 0)
+            break;
         if (algorithms[i]->id != first) {
             conv->reason = "the tuning's first choice cannot do this problem on this device";
             status = try_algorithm(conv, algorithms[i]);
         }
+    }
     /* the number that a caller could give, whichever algorithm was tried last */
     return cannot(status) && conv->needed > 0 ? fail_limit(conv, conv->needed) : status;
 }

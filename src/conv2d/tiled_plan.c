@@ -85,7 +85,8 @@ static cldeform_status get_kernel(const cldeform_conv2d *conv, const tiled_plan 
 {
     cldeform_status status;
     tiled_form *form = wanted->form;
-    size_t most_items = conv->context->facts.max_group;
+    const cldeform__facts *facts = &conv->context->facts;
+    size_t most_items = facts->max_group < facts->max_items[0] ? facts->max_group : facts->max_items[0];
     for (;;) {
         TRY(wanted->shape(conv, plan, most_items, form));
         if (loops_end(conv, form, blocks_of(conv, plan, form))) {
@@ -100,8 +101,11 @@ static cldeform_status get_kernel(const cldeform_conv2d *conv, const tiled_plan 
             break;
         most_items = form->kernel->max_group;
     }
-    if (form->shape.tiles * conv->sizes.taps > CLDEFORM__MOST_GROUPS ||
-        (int64_t)form->shape.tiles * form->shape.splits > CLDEFORM__MOST_GROUPS)
+    /* what is launched in the second and third dimension */
+    const int64_t wide = form == &plan->forward ? (int64_t)form->shape.tiles * form->shape.splits
+                         : form == &plan->grad  ? form->shape.tiles * conv->sizes.taps
+                                                : form->row_tiles;
+    if (wide > CLDEFORM__MOST_GROUPS || form->shape.splits > CLDEFORM__MOST_GROUPS)
         status = cldeform__fail(CLDEFORM_UNSUPPORTED, "algorithm tiled needs more than %d tiles for this problem",
                                 CLDEFORM__MOST_GROUPS);
 done:
@@ -169,7 +173,7 @@ done:
 
 static cldeform_status prepare(const cldeform_conv2d *conv, tiled_plan *plan)
 {
-    cldeform_status status;
+    cldeform_status status = CLDEFORM_OK;
     const cldeform_conv2d_problem *problem = &conv->problem;
     const int64_t run = cldeform__tiled_run(problem);
     const cldeform__step_form form = {.nhwc = problem->layout == CLDEFORM_NHWC,
@@ -181,7 +185,8 @@ static cldeform_status prepare(const cldeform_conv2d *conv, tiled_plan *plan)
     cldeform__step_geometry(conv, &plan->geometry);
     cldeform__step_options(conv, &form, plan->vector, options, sizeof options);
     snprintf(plan->options, sizeof plan->options, "%.170s -DALIGNED=%d", options, plan->packs_input);
-    TRY(cldeform__transfer_prepare(conv, &plan->transfer));
+    if (plan->packs_input || problem->passes & CLDEFORM_BACKWARD)
+        TRY(cldeform__transfer_prepare(conv, &plan->transfer));
     if (problem->passes & (CLDEFORM_FORWARD | CLDEFORM_PACK_WEIGHT))
         TRY(prepare_forward(conv, plan));
     if (problem->passes & CLDEFORM_BACKWARD)

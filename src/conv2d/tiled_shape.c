@@ -61,6 +61,14 @@ static void set_item(const cldeform_conv2d *conv, tiled_form *form)
     form->grouped = false;
 }
 
+/* Whether groups with so many terms may share a tile: all of a group's channels have offsets in common, and its terms
+ * are in local memory together. */
+static bool can_share(const cldeform_conv2d *conv, const tiled_form *form, int64_t terms)
+{
+    const cldeform_conv2d_problem *problem = &conv->problem;
+    return cldeform__tiled_run(problem) == problem->in_channels / problem->groups && terms <= form->depth;
+}
+
 /* Small groups share a tile: those of sections of so many rows with so many terms each. */
 static void set_slots(const cldeform_conv2d *conv, tiled_form *form, int64_t section, int64_t terms)
 {
@@ -69,7 +77,7 @@ static void set_slots(const cldeform_conv2d *conv, tiled_form *form, int64_t sec
                   slot_rows = cldeform__divide_up(section, VECTOR) * VECTOR;
     form->shape.slots = 1;
     form->shape.slot_rows = form->rows;
-    if (cldeform__tiled_run(problem) != channels || terms > form->depth)
+    if (!can_share(conv, form, terms))
         return;
     int64_t slots =
         cldeform__at_most(cldeform__at_most(form->rows / slot_rows, 2 * (int64_t)form->depth / terms), problem->groups);
@@ -129,6 +137,11 @@ static cldeform_status fit(const cldeform_conv2d *conv, const tiled_plan *plan, 
         const bool enough = form != &plan->grad || items * (size_t)plan->vector >= (size_t)form->rows;
         if (!local && enough && items <= most_items)
             return CLDEFORM_OK;
+        if (!local && !enough && 2 * items <= most_items && form->item_rows + form->item_columns > 2 * VECTOR) {
+            /* more work-items of less each */
+            *(form->item_columns > VECTOR ? &form->item_columns : &form->item_rows) = VECTOR;
+            continue;
+        }
         if (!enough || !shrink(form, local))
             return cldeform__fail(CLDEFORM_UNSUPPORTED,
                                   "algorithm tiled needs work-groups of %zu with %zu bytes of local memory; %s has %zu "
@@ -165,7 +178,7 @@ cldeform_status cldeform__tiled_shape_forward(const cldeform_conv2d *conv, const
     const int64_t outputs = problem->out_channels / problem->groups, channels = problem->in_channels / problem->groups;
     const int64_t run = cldeform__tiled_run(problem);
     set_item(conv, form);
-    form->rows = choose_rows(conv, outputs <= LEAST ? outputs * problem->groups : outputs);
+    form->rows = choose_rows(conv, can_share(conv, form, run) ? outputs * problem->groups : outputs);
     form->table = conv->context->tuning.tiled_table;
     form->shape.run = (cl_int)run;
     TRY(fit(conv, plan, most_items, form, outputs, run, true));
@@ -196,7 +209,7 @@ cldeform_status cldeform__tiled_shape_grad(const cldeform_conv2d *conv, const ti
     const cldeform_conv2d_problem *problem = &conv->problem;
     const int64_t outputs = problem->out_channels / problem->groups, run = cldeform__tiled_run(problem);
     set_item(conv, form);
-    form->rows = choose_rows(conv, run <= LEAST ? problem->in_channels : run);
+    form->rows = choose_rows(conv, can_share(conv, form, outputs) ? problem->in_channels : run);
     form->table = 1;
     form->shape.run = (cl_int)run;
     form->shape.splits = 1;

@@ -153,7 +153,7 @@ static cldeform_status compile(cldeform_roi_pool *pool)
     }
     if (problem->passes & ~CLDEFORM_STATISTICS) {
         plan->turns_tiles = context->tuning.roi_lanes > 1 &&
-                            context->facts.local_memory >= ROI_TURN_GROUP * (ROI_TURN_GROUP + 1) * sizeof(cl_double);
+                            context->facts.local_memory >= sizeof(cl_double) * ROI_TURN_GROUP * (ROI_TURN_GROUP + 1);
         snprintf(more, sizeof more, "-DELEMENT_BITS=%d -DTILED=%d", cldeform__bits(problem->dtype), plan->turns_tiles);
         TRY(cldeform__program_get(context, "transpose", more, &program));
         TRY(cldeform__program_require(program, "transpose", &plan->transpose));

@@ -25,8 +25,8 @@ bool test_takes_form(int kind, int layout, int rule);
  * tile are other kernels. */
 int test_fused_tile(int64_t n);
 
-/* Runs each test of `over` with every algorithm, as "TEST (ALGORITHM)", then those of `once`, which choose for
- * themselves (NULL: none); as cmocka_run_group_tests. */
+/* Runs each test of `over` with every algorithm (with the extent TEST_PART not with tiled: test_tiled.c), as "TEST
+ * (ALGORITHM)", then those of `once`, which choose for themselves (NULL: none); as cmocka_run_group_tests. */
 int test_run_algorithms(const struct CMUnitTest *over, size_t n_over, const struct CMUnitTest *once, size_t n_once,
                         CMFixtureFunction open, CMFixtureFunction close);
 

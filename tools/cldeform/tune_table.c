@@ -28,13 +28,13 @@ const tune_parameter tune_parameters[] = {
     {"gemm_clblast", TUNE_IM2COL, BOTH, VALUES(0, 1), VALUES(0, 1), NULL},
     {"gemm_parameters", TUNE_IM2COL, BOTH, VALUES(0, 2, 5), VALUES(0, 1, 2, 3, 4, 5, 6), NULL},
     {"gemm_indirect", TUNE_IM2COL, BOTH, VALUES(0, 256), VALUES(0, 128, 256, 512), NULL},
-    {"im2col_lanes", TUNE_IM2COL, BOTH, VALUES(1), VALUES(1, 4, 8, 16, 32), NULL},
+    {"im2col_lanes", TUNE_IM2COL | TUNE_TILED, BOTH, VALUES(1), VALUES(1, 4, 8, 16, 32), NULL},
     {"columns_kib", TUNE_IM2COL | TUNE_FUSED, BOTH, VALUES(2048, 8192, 32768), VALUES(6144, 12288, 24576, 49152, 98304),
      NULL},
     {"col2im", TUNE_IM2COL, TUNE_BACKWARD, VALUES(0, 1, 2), VALUES(1, 2), NULL},
     {"col2im_vector", TUNE_IM2COL, TUNE_BACKWARD, VALUES(4, 8, 16), VALUES(1, 2, 4), NULL},
     {"channel_vector", TUNE_IM2COL | TUNE_ROI, BOTH, VALUES(4, 8, 16), VALUES(1, 2, 4, 8), NULL},
-    {"im2col_group", CONV2D | TUNE_ROI, BOTH, VALUES(16, 64, 256), VALUES(32, 64, 128, 256), NULL},
+    {"im2col_group", CONV2D | TUNE_TILED | TUNE_ROI, BOTH, VALUES(16, 64, 256), VALUES(32, 64, 128, 256), NULL},
 
     /* fused */
     {"fused_rows", TUNE_FUSED, BOTH, VALUES(4, 6, 8, 12, 16), VALUES(2, 4, 6, 8), NULL},
@@ -51,9 +51,9 @@ const tune_parameter tune_parameters[] = {
     {"tiled_item_rows", TUNE_TILED, BOTH, VALUES(4, 8), VALUES(4, 8), NULL},
     {"tiled_item_columns", TUNE_TILED, BOTH, VALUES(4, 8), VALUES(4, 8), NULL},
     {"tiled_depth", TUNE_TILED, BOTH, VALUES(8, 16, 32), VALUES(8, 16, 32), NULL},
-    {"tiled_table", TUNE_TILED, BOTH, VALUES(1, 3, 9), VALUES(1, 3, 9), NULL},
+    {"tiled_table", TUNE_TILED, TUNE_FORWARD, VALUES(1, 3, 9), VALUES(1, 3, 9), NULL},
     {"tiled_groups", TUNE_TILED, BOTH, VALUES(2, 4, 8), VALUES(2, 4, 8), NULL},
-    {"tiled_splits", TUNE_TILED, BOTH, VALUES(1, 4, 8, 16), VALUES(1, 4, 8, 16), NULL},
+    {"tiled_splits", TUNE_TILED, TUNE_FORWARD, VALUES(1, 4, 8, 16), VALUES(1, 4, 8, 16), NULL},
 
     /* RoI pooling */
     {"roi_vectors", TUNE_ROI, BOTH, VALUES(2, 4, 8, 16), VALUES(1, 2, 4), NULL},
