@@ -142,6 +142,17 @@ int child_write(child *c, const char *text)
     return write(c->in, text, length) == (ssize_t)length;
 }
 
+/* waitpid, until it says something or the clock says so; 0: it did not. */
+static pid_t wait_until(pid_t id, int *status, double until)
+{
+    pid_t waited = waitpid(id, status, WNOHANG);
+    while ((waited == 0 || (waited < 0 && errno == EINTR)) && timing_now() < until) {
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        waited = waitpid(id, status, WNOHANG);
+    }
+    return waited;
+}
+
 child_end child_stop(child *c, double patience)
 {
     child_end end = {.exit_status = -1, .text = ""};
@@ -151,18 +162,16 @@ child_end child_stop(child *c, double patience)
     const pid_t id = (pid_t)c->id;
     const double until = timing_now() + 1e3 * patience;
     close(c->in);
-    pid_t waited = waitpid(id, &status, WNOHANG);
-    while (waited == 0 && timing_now() < until) {
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-        waited = waitpid(id, &status, WNOHANG);
-    }
-    if (waited == 0)
+    pid_t waited = wait_until(id, &status, until);
+    if (waited == 0) {
         kill(-id, SIGKILL);
-    while (waited == 0 || (waited < 0 && errno == EINTR))
-        waited = waitpid(id, &status, 0);
+        waited = wait_until(id, &status, timing_now() + 5e3);
+    }
     close(c->out);
     *c = (child){0};
-    if (WIFEXITED(status)) {
+    if (waited == 0) { /* not even SIGKILL reaches a process that waits for a device in the kernel: it is left behind */
+        snprintf(end.text, sizeof end.text, "hangs in the driver, and cannot be ended");
+    } else if (WIFEXITED(status)) {
         end.exit_status = WEXITSTATUS(status);
         snprintf(end.text, sizeof end.text, "ended with exit status %d", end.exit_status);
     } else if (WIFSIGNALED(status)) {
@@ -205,6 +214,17 @@ int child_write(child *c, const char *text)
     (void)c;
     (void)text;
     return 0;
+}
+
+/* waitpid, until it says something or the clock says so; 0: it did not. */
+static pid_t wait_until(pid_t id, int *status, double until)
+{
+    pid_t waited = waitpid(id, status, WNOHANG);
+    while ((waited == 0 || (waited < 0 && errno == EINTR)) && timing_now() < until) {
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        waited = waitpid(id, status, WNOHANG);
+    }
+    return waited;
 }
 
 child_end child_stop(child *c, double patience)
