@@ -47,6 +47,14 @@ static REAL sum_products(REALV a, REALV b)
     return sum_of(a * b);
 }
 
+#if ATOMIC_FORM
+static void add_to_corner(__global REAL *sum, int pitch, int corner, int channel, REAL value)
+{
+    if (corner >= 0)
+        ATOMIC_ADD_REAL(sum + ((size_t)corner * pitch + channel), value);
+}
+#endif
+
 /* Of one image. weight: packed (conv2d_tiled_pack.cl). sum (in_h*in_w, in_channels): the input's gradient is added to
  * it; dots (tiles, taps, pixels): products with the corners, of each tile's channels; either may be null. Work-group
  * (pixels of a tile, tile of channels and tap). */
@@ -138,41 +146,46 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 
+#if KIND != 2 || ATOMIC_FORM /* else nothing is made of it */
     for (int first = 0; first < TILE_COLUMNS; first += TURN) {
-        const int lane = item % LANES, column = first + item / LANES, m = lane * VECTOR;
-        const int channel = row_number(shape, tile, m, shape.run, geometry.in_channels / shape.run);
+        const int lane = item % LANES, column = first + item / LANES;
 #if KIND != 2
+        const int m = lane * VECTOR;
+        const int channel = row_number(shape, tile, m, shape.run, geometry.in_channels / shape.run);
         REAL4 product = (REAL4)0;
 #endif
-        if (item < TURN * LANES && column < TILE_COLUMNS && channel >= 0) {
-            const REALV value = LOAD_REALV((__local const REAL *)pool, column * PIXEL_PITCH + m);
+        if (item < TURN * LANES && column < TILE_COLUMNS) {
+            __local const REAL *const values = (__local const REAL *)pool + column * PIXEL_PITCH;
             const int4 corner = corners[column];
 #if KIND != 2
-            if (dots)
+            if (dots && channel >= 0) {
+                const REALV value = LOAD_REALV(values, m);
                 product = (REAL4)(sum_products(value, load_corner(input, geometry.in_channels, corner.x, channel)),
                                   sum_products(value, load_corner(input, geometry.in_channels, corner.y, channel)),
                                   sum_products(value, load_corner(input, geometry.in_channels, corner.z, channel)),
                                   sum_products(value, load_corner(input, geometry.in_channels, corner.w, channel)));
+            }
 #endif
 #if ATOMIC_FORM
 #if SAMPLE_OPEN
-            if (sum && adds[column]) {
+            if (sum && adds[column])
 #else
-            if (sum) {
+            if (sum)
 #endif
-                const REAL4 factor = weights[column];
-                const int places[4] = {corner.x, corner.y, corner.z, corner.w};
-                const REAL shares[4] = {factor.x, factor.y, factor.z, factor.w};
-                REAL values[VECTOR];
-                STORE_REALV(values, 0, value);
-                UNROLLED for (int i = 0; i < (KIND == 2 ? 1 : 4); i++)
+                UNROLLED for (int j = 0; j < VECTOR; j++) /* neighbours add to neighbours */
                 {
-                    if (places[i] < 0)
+                    const int row = j * LANES + lane;
+                    const int to = row_number(shape, tile, row, shape.run, geometry.in_channels / shape.run);
+                    const REAL4 factor = weights[column];
+                    if (to < 0)
                         continue;
-                    __global REAL *const to = sum + ((size_t)places[i] * geometry.in_channels + channel);
-                    UNROLLED for (int j = 0; j < VECTOR; j++) ATOMIC_ADD_REAL(to + j, values[j] * shares[i]);
+                    add_to_corner(sum, geometry.in_channels, corner.x, to, values[row] * factor.x);
+#if KIND != 2
+                    add_to_corner(sum, geometry.in_channels, corner.y, to, values[row] * factor.y);
+                    add_to_corner(sum, geometry.in_channels, corner.z, to, values[row] * factor.z);
+                    add_to_corner(sum, geometry.in_channels, corner.w, to, values[row] * factor.w);
+#endif
                 }
-            }
 #endif
         }
 #if KIND != 2
@@ -193,6 +206,7 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
         }
 #endif
     }
+#endif
 }
 
 #if KIND != 2

@@ -11,7 +11,8 @@
 #define TILE_TABLE 64
 #endif
 #define RUN        512 /* pixels: a multiple of TILE_TABLE */
-#define ROWS_FIRST 1   /* outputs are side by side in the result */
+#define ROW_PITCH  (TILE_ROWS + 4)
+#define ROWS_FIRST 1 /* outputs are side by side in the result */
 
 #include "common.clh"
 #include "conv2d_geometry.clh"
@@ -29,7 +30,7 @@ conv2d_tiled_grad_weight(const conv2d_geometry geometry, const conv2d_tiled_shap
                          const PLACE input_place, WHERE_PARAMETERS __global const DATA *grad_output,
                          const PLACE grad_output_place, __global REAL *parts)
 {
-    __local REAL4 rows[TILE_DEPTH * TILE_ROWS / 4], columns[TILE_DEPTH * TERM_PITCH / 4];
+    __local REAL4 rows[TILE_DEPTH * ROW_PITCH / 4], columns[TILE_DEPTH * TERM_PITCH / 4];
     __local int4 corners[TILE_TABLE];
     __local REAL4 weights[TILE_TABLE];
 #if KIND == 1
@@ -84,7 +85,7 @@ conv2d_tiled_grad_weight(const conv2d_geometry geometry, const conv2d_tiled_shap
 #else
                     value = LOAD_DATA(grad_output, (INDEX)(first_output + row) * plane + pixel);
 #endif
-                ((__local REAL *)rows)[term * TILE_ROWS + row] = value;
+                ((__local REAL *)rows)[term * ROW_PITCH + row] = value;
             }
             for (int i = item; i < TILE_DEPTH * (TILE_COLUMNS / VECTOR); i += ITEMS) {
                 const int column = i % (TILE_COLUMNS / VECTOR) * VECTOR, term = i / (TILE_COLUMNS / VECTOR);

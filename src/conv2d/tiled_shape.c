@@ -4,9 +4,10 @@
 #include "../geometry.h"
 
 enum {
-    VECTOR = 4,  /* of a work-item's rows and columns */
-    LEAST = 16,  /* rows and columns of the smallest tile */
-    PIXELS = 64, /* whose positions are in local memory, for the gradient of the weight */
+    VECTOR = 4,       /* of a work-item's rows and columns */
+    LEAST_ITEMS = 64, /* of a group, where the tile has room for them: those of one instruction of every GPU */
+    LEAST = 16,       /* rows and columns of the smallest tile */
+    PIXELS = 64,      /* whose positions are in local memory, for the gradient of the weight */
 };
 
 int64_t cldeform__tiled_run(const cldeform_conv2d_problem *problem)
@@ -28,7 +29,7 @@ size_t cldeform__tiled_local_bytes(const tiled_plan *plan, const tiled_form *for
     if (form == &plan->forward)
         return blocks + (size_t)form->table * columns * position;
     if (form == &plan->grad_weight)
-        return blocks + (size_t)form->table * position;
+        return blocks + (size_t)form->depth * VECTOR * real + (size_t)form->table * position;
     const size_t pixels = columns * (rows + VECTOR) * real; /* in the place of the blocks */
     return (blocks > pixels ? blocks : pixels) + cldeform__tiled_items(form) * 4 * real + columns * position;
 }
@@ -122,6 +123,8 @@ static cldeform_status fit(const cldeform_conv2d *conv, const tiled_plan *plan, 
                            int64_t section, int64_t terms, bool shares)
 {
     const cldeform__facts *facts = &conv->context->facts;
+    /* so that two groups are resident where there are 64 KiB */
+    const size_t budget = facts->local_memory < 32768 ? (size_t)facts->local_memory : 32768;
     for (;;) {
         form->shape.depth = form->depth;
         form->shape.blocks = divide_up(terms, form->depth);
@@ -131,18 +134,19 @@ static cldeform_status fit(const cldeform_conv2d *conv, const tiled_plan *plan, 
         form->shape.slot_rows = form->rows;
         if (shares)
             set_slots(conv, form, section, terms);
-        const bool local = cldeform__tiled_local_bytes(plan, form) > (size_t)facts->local_memory;
+        const bool local = cldeform__tiled_local_bytes(plan, form) > budget;
         const size_t items = cldeform__tiled_items(form);
         /* the gradient's kernel gives every vector of a pixel's channels a work-item */
         const bool enough = form != &plan->grad || items * (size_t)plan->vector >= (size_t)form->rows;
-        if (!local && enough && items <= most_items)
-            return CLDEFORM_OK;
-        if (!local && !enough && 2 * items <= most_items && form->item_rows + form->item_columns > 2 * VECTOR) {
+        const bool good = enough && items >= LEAST_ITEMS;
+        if (!local && !good && 2 * items <= most_items && form->item_rows + form->item_columns > 2 * VECTOR) {
             /* more work-items of less each */
             *(form->item_columns > VECTOR ? &form->item_columns : &form->item_rows) = VECTOR;
             continue;
         }
-        if (!enough || !shrink(form, local))
+        if (!local && enough && items <= most_items)
+            return CLDEFORM_OK;
+        if ((!local && !enough) || !shrink(form, local))
             return cldeform__fail(CLDEFORM_UNSUPPORTED,
                                   "algorithm tiled needs work-groups of %zu with %zu bytes of local memory; %s has %zu "
                                   "and %llu",
@@ -159,10 +163,12 @@ static void count_tiles(tiled_form *form, int64_t section, int64_t sections)
         form->grouped ? divide_up(sections, form->shape.slots) : (cl_int)(sections * form->shape.section_tiles);
 }
 
-/* Work-groups that would fill the device. */
-static int64_t wanted_groups(const cldeform_conv2d *conv)
+/* Work-groups that would fill the device: tiled_groups of usual size for each compute unit, more of small ones. */
+static int64_t wanted_groups(const cldeform_conv2d *conv, const tiled_form *form)
 {
-    return (int64_t)conv->context->facts.compute_units * conv->context->tuning.tiled_groups;
+    const int64_t usual = 128, items = (int64_t)cldeform__tiled_items(form);
+    return (int64_t)conv->context->facts.compute_units * conv->context->tuning.tiled_groups *
+           (items < usual ? usual / items : 1);
 }
 
 static cldeform_status too_many(void)
@@ -189,7 +195,7 @@ cldeform_status cldeform__tiled_shape_forward(const cldeform_conv2d *conv, const
      * must not show in deterministic results. */
     const int64_t tiles = form->column_tiles * form->shape.tiles * (problem->deterministic ? 1 : problem->batch);
     const int64_t blocks = channels / run * form->shape.blocks;
-    int64_t splits = wanted_groups(conv) / (tiles < 1 ? 1 : tiles);
+    int64_t splits = wanted_groups(conv, form) / (tiles < 1 ? 1 : tiles);
     splits = cldeform__at_most(splits, blocks * conv->sizes.taps / 16);
     splits = cldeform__at_most(cldeform__at_most(splits, blocks), conv->context->tuning.tiled_splits);
     form->shape.splits = (cl_int)(splits < 1 ? 1 : splits);
@@ -235,6 +241,7 @@ cldeform_status cldeform__tiled_shape_grad_weight(const cldeform_conv2d *conv, c
     form->rows = choose_rows(conv, outputs);
     form->columns = choose_rows(conv, run) < form->columns ? choose_rows(conv, run) : form->columns;
     form->table = PIXELS;
+    form->item_columns = VECTOR; /* its sums are there twice */
     form->shape.run = (cl_int)run;
     TRY(fit(conv, plan, most_items, form, outputs, plane, false));
     form->row_tiles = cldeform__divide_up(outputs, form->rows);
@@ -244,7 +251,7 @@ cldeform_status cldeform__tiled_shape_grad_weight(const cldeform_conv2d *conv, c
 
     const int64_t tiles = form->row_tiles * form->column_tiles * conv->sizes.taps;
     const int64_t least = cldeform__divide_up(plane, MOST_PIXELS);
-    int64_t splits = cldeform__at_most(wanted_groups(conv) / tiles, plane / PIXELS / 2);
+    int64_t splits = cldeform__at_most(wanted_groups(conv, form) / tiles, plane / PIXELS / 2);
     splits = splits < least ? least : splits;
     form->shape.split_pixels = divide_up(cldeform__divide_up(plane, splits), PIXELS) * PIXELS;
     form->shape.splits = divide_up(plane, form->shape.split_pixels);

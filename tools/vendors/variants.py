@@ -97,6 +97,26 @@ def settle_tiled(options):
         options["TILE_COLUMNS"] = max(16, options["TILE_COLUMNS"] // 2)
 
 
+def settle_tiled_grad(options):
+    """As `fit` of tiled_shape.c: a tile of the columns' gradient, with what else is there, takes at most 32 KiB."""
+    settle_tiled(options)
+    real = 8 if options["DATA_BITS"] == 64 else 4
+
+    def local():
+        rows, columns = options["TILE_ROWS"], options["TILE_COLUMNS"]
+        items = rows // options["ITEM_ROWS"] * (columns // options["ITEM_COLUMNS"])
+        return (columns * (rows + 4) + items * 4) * real + columns * (16 + 5 * real)
+
+    while local() > 32768:
+        longer = "TILE_COLUMNS" if options["TILE_COLUMNS"] >= options["TILE_ROWS"] else "TILE_ROWS"
+        options[longer] //= 2
+
+
+def settle_tiled_grad_weight(options):
+    settle_tiled(options)
+    options["ITEM_COLUMNS"] = 4
+
+
 def settle_roi(options):
     """Two methods have neither offset nor mask."""
     if options["METHOD"] >= 2:
@@ -164,16 +184,17 @@ def find_families(tuning):
     of_rows = [[row[f"tiled_{name}"] for name in ("rows", "columns", "item_rows", "item_columns", "depth")]
                for row in tuning]
     largest = of_rows[0]
-    tiled_tiles = [tile(*largest), tile(*largest, 2 * largest[4], 1), *(tile(*row) for row in of_rows[1:]),
+    of_vendors = [tile(*row) for row in dict.fromkeys(map(tuple, of_rows[1:])) if list(row) != largest]
+    tiled_tiles = [tile(*largest), tile(*largest, 2 * largest[4], 1), *of_vendors,
                    tile(32, *largest[1:]), tile(16, *largest[1:]), tile(64, 64, 4, 4, 16), tile(128, 64, 8, 8, 16), tile(64, 64, 8, 4, 8), tile(32, 32, 4, 4, 4)]
     tiled_vector, tiled_aligned = axis("VECTOR", 4, 2, 1), axis("ALIGNED", 0, 1)
 
-    def tiled(*more):
+    def tiled(*more, settle=settle_tiled):
         return Family(table=[PURE, tiled_tiles[:2]],
                       alone=[KIND, LAYOUT, LONG, EDGE, SIGMOID, PURE + MIXED[:4], tiled_tiles, tiled_vector,
                              tiled_aligned, *more],
                       together=[[KIND, EDGE, *more], [tiled_tiles, tiled_vector, tiled_aligned, *more]],
-                      settle=settle_tiled)
+                      settle=settle)
 
     roi_axes = [LONG, SIGMOID, roi_types + roi_mixed, channel_vector, roi_vectors]
 
@@ -190,8 +211,9 @@ def find_families(tuning):
         "conv2d_im2col": steps(channel_vector, axis("PLANAR", 0, 1), axis("TILED", 1, 0),
                                tuned("LANES", "im2col_lanes", 1, 2, 32)),
         "conv2d_tiled": tiled(axis("TILE_TABLE", default["tiled_table"], 1)),
-        "conv2d_tiled_grad": tiled(OPEN, ATOMIC[1:2] + ATOMIC[:1] + ATOMIC[2:]),
-        "conv2d_tiled_grad_weight": tiled(axis("TILE_TABLE", 64)),  # PIXELS of tiled_shape.c
+        "conv2d_tiled_grad": tiled(OPEN, ATOMIC[1:2] + ATOMIC[:1] + ATOMIC[2:], settle=settle_tiled_grad),
+        "conv2d_tiled_grad_weight": tiled(axis("TILE_TABLE", 64),  # PIXELS of tiled_shape.c
+                                          settle=settle_tiled_grad_weight),
         "conv2d_tiled_pack": Family(table=[data], alone=[[{"TILE_ROWS": rows, "GROUPED": grouped}
                                                           for rows in (64, 32, 16) for grouped in (0, 1)]]),
         "conv2d_transfer": Family(table=[[row for row in rounding if row["DATA_BITS"] == row["WGRAD_BITS"]], LAYOUT],
