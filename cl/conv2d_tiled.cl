@@ -1,7 +1,7 @@
 /* The convolution as a matrix product whose second factor, the columns, is sampled into local memory block by block and
  * never written to memory. Rows of a tile are outputs, columns are output pixels, terms are channels of taps.
  *
- *   NHWC       0, 1  layout of the output; the input is (pixels, channels) in both
+ *   NHWC        0, 1  layout of the output; the input is (pixels, channels) in both
  *   TILE_TABLE  taps whose positions are in local memory at a time
  *   and those of conv2d_tiled.clh */
 #ifndef NHWC
@@ -44,16 +44,6 @@ static void store_output(__global DATA *to, REAL4 value, int n)
     }
     const REAL values[4] = {value.x, value.y, value.z, value.w};
     UNROLLED for (int i = 0; i < 4; i++) if (i < n) STORE_DATA(to, i, values[i]);
-}
-
-static void store_part(__global REAL *to, REAL4 value, int n)
-{
-    if (n == 4) {
-        vstore4(value, 0, to);
-        return;
-    }
-    const REAL values[4] = {value.x, value.y, value.z, value.w};
-    UNROLLED for (int i = 0; i < 4; i++) if (i < n) to[i] = values[i];
 }
 
 /* weight: packed (conv2d_tiled_pack.cl). parts (splits, images, an image's output in its order): without bias; null

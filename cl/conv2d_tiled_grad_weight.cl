@@ -1,7 +1,7 @@
 /* Gradient of the weight: a matrix product over the output pixels, whose second factor is sampled into local memory.
  * Rows of a tile are outputs of a group, columns are channels of a run for one tap, terms are pixels.
  *
- *   NHWC         0, 1  layout of grad_output; the input is (pixels, channels) in both
+ *   NHWC        0, 1  layout of grad_output; the input is (pixels, channels) in both
  *   TILE_TABLE  pixels whose positions are in local memory at a time: a multiple of TILE_DEPTH
  *   and those of conv2d_tiled.clh */
 #ifndef NHWC
@@ -131,12 +131,7 @@ conv2d_tiled_grad_weight(const conv2d_geometry geometry, const conv2d_tiled_shap
             __global REAL *const to =
                 parts + (((size_t)group * taps + tap) * group_channels + of_group + column + j) * group_outputs +
                 first_row + row;
-            if (row + 4 <= outputs)
-                vstore4(turned[j], 0, to);
-            else {
-                const REAL values[4] = {turned[j].x, turned[j].y, turned[j].z, turned[j].w};
-                UNROLLED for (int i = 0; i < 4; i++) if (row + i < outputs) to[i] = values[i];
-            }
+            store_part(to, turned[j], clamp(outputs - row, 0, 4));
         }
     }
 }

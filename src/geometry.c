@@ -45,6 +45,19 @@ int64_t cldeform__at_most(int64_t a, int64_t most)
     return a < most ? a : most;
 }
 
+int64_t cldeform__most_that_fits(int64_t most, cldeform__fits *fits, const void *of)
+{
+    int64_t least = 1;
+    while (least < most) {
+        const int64_t middle = least + (most - least + 1) / 2;
+        if (fits(of, middle))
+            least = middle;
+        else
+            most = middle - 1;
+    }
+    return least;
+}
+
 int64_t cldeform__common_divisor(int64_t a, int64_t b)
 {
     while (b != 0) {

@@ -21,6 +21,11 @@ int64_t cldeform__divide_up(int64_t a, int64_t b);
 
 int64_t cldeform__at_most(int64_t a, int64_t most); /* the smaller one */
 
+/* The largest number from 1 to `most` that fits; what is smaller than one that does fits too. 1 is not asked about, and
+ * is the answer where nothing else is. of: passed through. */
+typedef bool cldeform__fits(const void *of, int64_t number);
+int64_t cldeform__most_that_fits(int64_t most, cldeform__fits *fits, const void *of);
+
 int64_t cldeform__common_divisor(int64_t a, int64_t b); /* the greatest */
 
 /* The next multiple of b; false where it does not fit. */

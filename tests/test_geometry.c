@@ -63,6 +63,24 @@ static void long_indices_begin_at_2_31(void **state)
     assert_false(cldeform__needs_long_index(0));
 }
 
+static bool is_within(const void *of, int64_t number)
+{
+    return number <= *(const int64_t *)of;
+}
+
+static void the_most_that_fits_is_found(void **state)
+{
+    (void)state;
+    for (int64_t most = 1; most < 40; most++)
+        for (int64_t limit = 0; limit < 45; limit++) /* 1 is taken without being asked about */
+            assert_int_equal(cldeform__most_that_fits(most, is_within, &limit), limit < 1      ? 1
+                                                                                : limit < most ? limit
+                                                                                               : most);
+    assert_int_equal(cldeform__common_divisor(12, 18), 6);
+    assert_int_equal(cldeform__common_divisor(5, 7), 1);
+    assert_int_equal(cldeform__common_divisor(4, 12), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -71,6 +89,7 @@ int main(void)
         cmocka_unit_test(bytes_fit_a_size),
         cmocka_unit_test(rounding_goes_up),
         cmocka_unit_test(long_indices_begin_at_2_31),
+        cmocka_unit_test(the_most_that_fits_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,22 +197,27 @@ static size_t backward_bytes(const cldeform_conv2d *conv, const fused_plan *plan
     return bytes;
 }
 
+/* Whether a forward chunk of so many images does. */
+typedef struct room {
+    const cldeform_conv2d *conv;
+    const fused_plan *plan;
+    size_t bytes;
+} room;
+static bool forward_fits(const void *of, int64_t images)
+{
+    const room *in = of;
+    return forward_bytes(in->conv, in->plan, images) <= in->bytes;
+}
+
 int64_t cldeform__fused_chunk(const cldeform_conv2d *conv, const fused_plan *plan, int64_t batch, size_t bytes)
 {
-    int64_t least = 1, most = cldeform__at_most(batch, CLDEFORM__MOST_GROUPS);
+    int64_t most = cldeform__at_most(batch, CLDEFORM__MOST_GROUPS);
     size_t parts[FUSED_FORWARD_PARTS];
     /* copies that are still in the caches when they are read */
     if (plan->packs_input && cldeform__fused_size_forward(conv, plan, 1, parts))
         most = cldeform__at_most(most,
                                  1 + (int64_t)conv->context->tuning.columns_kib * 1024 / (int64_t)parts[FUSED_INPUT]);
-    while (least < most) {
-        const int64_t middle = least + (most - least + 1) / 2;
-        if (forward_bytes(conv, plan, middle) <= bytes)
-            least = middle;
-        else
-            most = middle - 1;
-    }
-    return least;
+    return cldeform__most_that_fits(most, forward_fits, &(room){conv, plan, bytes});
 }
 
 void cldeform__fused_workspace(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum, size_t *preferred)

@@ -203,24 +203,30 @@ static int64_t target_bytes(const cldeform_conv2d *conv)
     return (int64_t)conv->context->tuning.columns_kib * 1024;
 }
 
+/* Whether a chunk of so many images does: workspace_of grows with them. */
+typedef struct room {
+    const cldeform_conv2d *conv;
+    const im2col_plan *plan;
+    cldeform_passes passes;
+    size_t bytes;
+} room;
+static bool chunk_fits(const void *of, int64_t images)
+{
+    const room *in = of;
+    return workspace_of(in->conv, in->plan, in->passes, images) <= in->bytes;
+}
+
 int64_t cldeform__im2col_chunk(const cldeform_conv2d *conv, const im2col_plan *plan, cldeform_passes passes,
                                int64_t batch, size_t bytes)
 {
     const int64_t slab_bytes = plan->rows * (int64_t)plan->real_size * plan->slab_pixels;
-    int64_t least = 1, most = target_bytes(conv) / slab_bytes;
+    int64_t most = target_bytes(conv) / slab_bytes;
     if (!(passes & CLDEFORM_FORWARD) && plan->slabs > 1)
         most = 1; /* sums over slabs go from image to image, in whatever chunks */
     most = cldeform__at_most(most, cldeform__at_most(batch, CLDEFORM__MOST_GROUPS));
     if (conv->context->facts.loop_limit) /* one work-item adds up the bias of a chunk */
         most = cldeform__at_most(most, (int64_t)conv->context->facts.loop_limit / 8);
-    while (least < most) { /* workspace_of grows with the images */
-        const int64_t middle = least + (most - least + 1) / 2;
-        if (workspace_of(conv, plan, passes, middle) <= bytes)
-            least = middle;
-        else
-            most = middle - 1;
-    }
-    return least;
+    return cldeform__most_that_fits(most, chunk_fits, &(room){conv, plan, passes, bytes});
 }
 
 /* Pixels that give every compute unit a tile of the product: fewer would cost more than columns that leave the cache.

@@ -272,17 +272,22 @@ static size_t backward_bytes(const cldeform_conv2d *conv, const tiled_plan *plan
     return bytes;
 }
 
+/* Whether a forward chunk of so many images does. */
+typedef struct room {
+    const cldeform_conv2d *conv;
+    const tiled_plan *plan;
+    size_t bytes;
+} room;
+static bool forward_fits(const void *of, int64_t images)
+{
+    const room *in = of;
+    return forward_bytes(in->conv, in->plan, images) <= in->bytes;
+}
+
 int64_t cldeform__tiled_chunk(const cldeform_conv2d *conv, const tiled_plan *plan, int64_t batch, size_t bytes)
 {
-    int64_t least = 1, most = cldeform__at_most(batch, CLDEFORM__MOST_GROUPS);
-    while (least < most) {
-        const int64_t middle = least + (most - least + 1) / 2;
-        if (forward_bytes(conv, plan, middle) <= bytes)
-            least = middle;
-        else
-            most = middle - 1;
-    }
-    return least;
+    return cldeform__most_that_fits(cldeform__at_most(batch, CLDEFORM__MOST_GROUPS), forward_fits,
+                                    &(room){conv, plan, bytes});
 }
 
 void cldeform__tiled_workspace(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum, size_t *preferred)
