@@ -130,7 +130,7 @@ static cldeform_status copy_text(const char *text, char **copy)
     const size_t size = strlen(text) + 1;
     *copy = malloc(size);
     if (!*copy)
-        return cldeform__fail(CLDEFORM_OUT_OF_MEMORY, "no memory for a path");
+        return cldeform__fail(CLDEFORM_OUT_OF_MEMORY, "no memory for an option of the context");
     memcpy(*copy, text, size);
     return CLDEFORM_OK;
 }
@@ -138,7 +138,8 @@ static cldeform_status copy_text(const char *text, char **copy)
 static cldeform_status choose_paths(cldeform_context *context, const cldeform_context_options *options,
                                     const char **tuning_file)
 {
-    const char *cache_dir = options->cache_dir, *kernel_dir = NULL;
+    cldeform_status status = CLDEFORM_OK;
+    const char *cache_dir = options->cache_dir, *kernel_dir = NULL, *build_options = NULL;
     *tuning_file = options->tuning_file;
     if (!options->ignore_environment) {
         if (!cache_dir)
@@ -146,9 +147,14 @@ static cldeform_status choose_paths(cldeform_context *context, const cldeform_co
         if (!*tuning_file)
             *tuning_file = cldeform__environment("CLDEFORM_TUNING_FILE");
         kernel_dir = cldeform__environment("CLDEFORM_KERNEL_DIR");
+        build_options = cldeform__environment("CLDEFORM_BUILD_OPTIONS");
     }
     if (*tuning_file && !**tuning_file)
         *tuning_file = NULL;
+    if (build_options && *build_options)
+        status = copy_text(build_options, &context->build_options);
+    if (status != CLDEFORM_OK)
+        return status;
     if (kernel_dir && *kernel_dir) {
         /* kernels that are being edited, whose includes the cache's key would not see: no cache */
         return copy_text(kernel_dir, &context->kernel_dir);
@@ -263,6 +269,7 @@ void cldeform__context_release(cldeform_context *context)
     cldeform__mutex_destroy(&context->mutex);
     free(context->cache_dir);
     free(context->kernel_dir);
+    free(context->build_options);
     free(context);
 }
 
@@ -345,10 +352,15 @@ cldeform_status cldeform_context_describe(const cldeform_context *constant, char
     const struct {
         const char *name, *value;
     } texts[] = {
-        {"device", facts->name},           {"vendor", facts->vendor},
-        {"driver", facts->driver},         {"device_version", facts->version},
-        {"platform", facts->platform},     {"platform_version", facts->platform_version},
-        {"cache_dir", context->cache_dir}, {"kernel_dir", context->kernel_dir},
+        {"device", facts->name},
+        {"vendor", facts->vendor},
+        {"driver", facts->driver},
+        {"device_version", facts->version},
+        {"platform", facts->platform},
+        {"platform_version", facts->platform_version},
+        {"cache_dir", context->cache_dir},
+        {"kernel_dir", context->kernel_dir},
+        {"build_options", context->build_options},
     };
     cldeform__text_add(&text, "{\"library_version\":\"%d.%d.%d\"", CLDEFORM_VERSION_MAJOR, CLDEFORM_VERSION_MINOR,
                        CLDEFORM_VERSION_PATCH);

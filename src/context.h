@@ -50,8 +50,9 @@ struct cldeform_context {
     cl_device_id device;
     cldeform__facts facts;
     cldeform__tuning tuning;
-    char *cache_dir;  /* NULL: none */
-    char *kernel_dir; /* kernels from files instead of the built-in text; NULL: none */
+    char *cache_dir;     /* NULL: none */
+    char *kernel_dir;    /* kernels from files instead of the built-in text; NULL: none */
+    char *build_options; /* for the compiler of the library's kernels, behind their own; NULL: none */
     cldeform_trace_function trace;
     void *trace_user;
 };

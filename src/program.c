@@ -34,10 +34,11 @@ static void make_key(const cldeform_context *context, const cldeform__program *p
     const cldeform__facts *facts = &context->facts;
     const size_t length = strlen(source);
     cldeform__text_add(key,
-                       "cldeform %d\nplatform %s %s\ndevice %s %s %s %u bits\ndriver %s\nfamily %s\noptions %s\n"
+                       "cldeform %d\nplatform %s %s\ndevice %s %s %s %u bits\ndriver %s\nfamily %s\noptions %s %s\n"
                        "source %zu %016llx %016llx\n",
                        cldeform_version(), facts->platform, facts->platform_version, facts->vendor, facts->name,
-                       facts->version, facts->address_bits, facts->driver, program->family, program->options, length,
+                       facts->version, facts->address_bits, facts->driver, program->family, program->options,
+                       context->build_options ? context->build_options : "", length,
                        (unsigned long long)cldeform__hash(5, source, length),
                        (unsigned long long)cldeform__hash(6, source, length));
 }
@@ -55,8 +56,10 @@ static cldeform_status build_failed(const cldeform_context *context, const cldef
         length = strlen(log);
         end = length > 3000 ? log + length - 3000 : log;
     }
-    cldeform__fail(CLDEFORM_BUILD_FAILED, "kernels %s.cl with options \"%s\" did not compile: %s (%d)\n%s",
-                   program->family, program->options, cldeform__cl_error_name(error), (int)error, end);
+    cldeform__fail(CLDEFORM_BUILD_FAILED, "kernels %s.cl with options \"%s%s%s\" did not compile: %s (%d)\n%s",
+                   program->family, program->options, context->build_options ? " " : "",
+                   context->build_options ? context->build_options : "", cldeform__cl_error_name(error), (int)error,
+                   end);
     cldeform__set_cl_error(error);
     free(log);
     return CLDEFORM_BUILD_FAILED;
@@ -72,6 +75,8 @@ static cldeform_status compile(cldeform_context *context, cldeform__program *pro
     if (!strstr(program->options, "-cl-std="))
         cldeform__text_add(&options, "-cl-std=CL1.2 ");
     cldeform__text_add(&options, "%s", program->options);
+    if (context->build_options)
+        cldeform__text_add(&options, " %s", context->build_options);
     if (context->kernel_dir) /* not quoted: PoCL takes quotes for a part of the path */
         cldeform__text_add(&options, " -I %s", context->kernel_dir);
     error = options.failed ? CL_OUT_OF_HOST_MEMORY

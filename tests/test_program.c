@@ -304,6 +304,42 @@ static void the_language_is_asked_for(void **state)
     cldeform_context_destroy(context);
 }
 
+/* CLDEFORM_BUILD_OPTIONS reaches the compiler, and a binary made with others is not taken for it. */
+static void options_of_the_environment(void **state)
+{
+    (void)state;
+    const char *usual = getenv("CLDEFORM_BUILD_OPTIONS");
+    char *kept = usual ? strdup(usual) : NULL;
+    static const char *const values[] = {"-DINDEX_BITS=64", "-DINDEX_BITS=64", "-DINDEX_BITS=32 -cl-opt-disable", "",
+                                         ""};
+    static const uint64_t compiled[] = {1, 0, 1, 1, 0};
+    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    options.cache_dir = directory;
+    for (int i = 0; i < 5; i++) {
+        cldeform_context *context = NULL;
+        setenv("CLDEFORM_BUILD_OPTIONS", values[i], 1);
+        assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
+        get(context, options_text);
+        assert_int_equal(context->compiled, compiled[i]);
+        cldeform_context_destroy(context);
+    }
+    cldeform_context *context = NULL;
+    cldeform__program *program = NULL;
+    setenv("CLDEFORM_BUILD_OPTIONS", "-DINDEX=3", 1);
+    assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
+    assert_status(cldeform__program_get(context, "gemm", options_text, &program), CLDEFORM_BUILD_FAILED, "-DINDEX=3");
+    cldeform_context_destroy(context);
+    context = create_context(directory); /* which ignores the environment */
+    get(context, options_text);
+    assert_int_equal(context->compiled, 0);
+    cldeform_context_destroy(context);
+    if (kept)
+        setenv("CLDEFORM_BUILD_OPTIONS", kept, 1);
+    else
+        unsetenv("CLDEFORM_BUILD_OPTIONS");
+    free(kept);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create_directory, remove_directory)
 
 int main(void)
@@ -319,6 +355,7 @@ int main(void)
         TEST(options_beat_the_environment),
         TEST(kernels_from_a_directory),
         TEST(the_language_is_asked_for),
+        TEST(options_of_the_environment),
     };
     return cmocka_run_group_tests(tests, test_open_layer, test_close_device);
 }
