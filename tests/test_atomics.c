@@ -2,7 +2,7 @@
  * does not. */
 #define _POSIX_C_SOURCE 200809L
 #include "atomics.h"
-#include "device.h"
+#include "kernels.h"
 #include "program.h"
 
 #include <pthread.h>
@@ -226,31 +226,24 @@ static void claims_are_not_believed(void **state)
 /* A context whose kernels have ATOMIC_ADD_REAL redefined in the forms for which `condition` holds. */
 static cldeform_context *context_with(const char *condition, const char *definition, int forced)
 {
-    char directory[] = "/tmp/cldeform_kernels_XXXXXX", command[600], tuning[TEST_PATH], line[40];
-    assert_non_null(mkdtemp(directory));
-    snprintf(command, sizeof command, "cp %s/../cl/* %s", TEST_SOURCE_DIR, directory);
-    assert_int_equal(system(command), 0);
-    snprintf(command, sizeof command, "%s/atomic.clh", directory);
-    FILE *file = fopen(command, "a");
+    char directory[TEST_PATH], tuning[TEST_PATH], path[TEST_PATH + 20], line[40];
+    test_copy_kernels(directory);
+    snprintf(path, sizeof path, "%s/atomic.clh", directory);
+    FILE *file = fopen(path, "a");
     assert_non_null(file);
     fprintf(file, "#if %s\n#undef ATOMIC_ADD_REAL\n%s\n#endif\n", condition, definition);
     assert_int_equal(fclose(file), 0);
     snprintf(line, sizeof line, "\"\" atomic_form=%d", forced);
     test_put_temporary(line, tuning);
 
-    cldeform_context *context = NULL;
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
-    options.cache_dir = "";
+    cldeform_context_options options = test_context_options();
     options.tuning_file = tuning;
-    setenv("CLDEFORM_KERNEL_DIR", directory, 1);
-    assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
-    unsetenv("CLDEFORM_KERNEL_DIR");
+    cldeform_context *context = test_context_with_kernels(directory, &options);
     /* compiled while the files are there */
     cldeform__atomic_form form;
     (void)cldeform__atomics_find(context, false, &form, NULL);
     remove(tuning);
-    snprintf(command, sizeof command, "rm -r %s", directory);
-    assert_int_equal(system(command), 0);
+    test_remove_kernels(directory);
     return context;
 }
 

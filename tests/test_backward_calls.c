@@ -60,9 +60,7 @@ static cldeform_status call_all(const cldeform_conv2d *conv, cl_command_queue qu
 static cldeform_context *create_context(void)
 {
     cldeform_context *context = NULL;
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
-    options.ignore_environment = 1;
-    options.cache_dir = "";
+    cldeform_context_options options = test_context_options();
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     return context;
 }

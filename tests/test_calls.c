@@ -77,7 +77,7 @@ static void context_creation_compiles_nothing(void **state)
 {
     (void)state;
     cldeform_context *context = NULL;
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    cldeform_context_options options = test_context_options();
     options.cache_dir = "";
     layer->reset();
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
@@ -91,8 +91,6 @@ static cldeform_status create(cldeform_context **context, const cldeform_conv2d_
                               cldeform_conv2d **conv)
 {
     cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
-    options.ignore_environment = 1;
-    options.cache_dir = "";
     const cldeform_status status = cldeform_context_create(device.cl, device.id, &options, context);
     return status == CLDEFORM_OK ? cldeform_conv2d_create(*context, problem, conv) : status;
 }

@@ -172,7 +172,7 @@ static void missing_tuning_files_are_errors(void **state)
     assert_status(cldeform_context_create(device.cl, device.id, NULL, &context), CLDEFORM_INVALID_ARGUMENT,
                   "/nowhere/tuning");
     assert_null(context);
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    cldeform_context_options options = test_context_options();
     options.ignore_environment = 1;
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     cldeform_context_destroy(context);
@@ -254,8 +254,6 @@ static void many_threads_use_one_object(void **state)
     const cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
     cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
     cldeform_context *context = NULL; /* new: the first compilation is the threads' */
-    options.ignore_environment = 1;
-    options.cache_dir = "";
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     assert_ok(cldeform_gemm_clear_cache());
     test_fixture f;

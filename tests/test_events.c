@@ -247,10 +247,8 @@ static cl_ulong time_of(cl_event event, cl_profiling_info what)
 static void trace_has_every_step(void **state)
 {
     (void)state;
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    cldeform_context_options options = test_context_options();
     cldeform_context *context = NULL;
-    options.ignore_environment = 1;
-    options.cache_dir = "";
     options.trace = remember;
     options.trace_user = &n_records;
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));

@@ -90,9 +90,7 @@ static void sizes_compile_nothing(void **state)
 static cldeform_context *create_context(void)
 {
     cldeform_context *context = NULL;
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
-    options.ignore_environment = 1;
-    options.cache_dir = "";
+    cldeform_context_options options = test_context_options();
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     return context;
 }

@@ -263,10 +263,8 @@ static void remember(const cldeform_trace_record *record, void *user_data)
 static void trace_has_every_step(void **state)
 {
     (void)state;
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    cldeform_context_options options = test_context_options();
     cldeform_context *context = NULL;
-    options.ignore_environment = 1;
-    options.cache_dir = "";
     options.trace = remember;
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     static const char *const names[] = {"roi_pool_forward", "roi_pool_backward"};

@@ -1,10 +1,8 @@
 /* The self-test: the device passes, and defects of kernels are found. */
-#define _POSIX_C_SOURCE 200809L
 #include "context.h"
-#include "device.h"
+#include "kernels.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct report {
@@ -46,21 +44,12 @@ static void wrong_kernels_fail(void **state)
         {"roi.clh", "s/ceil(rounded(axis.bin))/ceil(rounded(axis.size))/"}, /* of the number of samples */
         {"gemm.cl", "s/l < end; l++/l < end - 1; l++/"},
     };
-    char directory[] = "/tmp/cldeform_kernels_XXXXXX", command[600];
-    assert_non_null(mkdtemp(directory));
-    snprintf(command, sizeof command, "cp %s/../cl/* %s", TEST_SOURCE_DIR, directory);
-    assert_int_equal(system(command), 0);
-    for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++) {
-        const char *file = defects[i].file;
-        snprintf(command, sizeof command, "cd %s && cp %s before && sed -i '%s' %s && ! cmp -s before %s", directory,
-                 file, defects[i].edit, file, file);
-        assert_int_equal(system(command), 0);
-    }
-    setenv("CLDEFORM_KERNEL_DIR", directory, 1);
-    cldeform_context *context = NULL;
+    char directory[TEST_PATH];
+    test_copy_kernels(directory);
+    for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++)
+        test_edit_kernel(directory, defects[i].file, defects[i].edit);
+    cldeform_context *context = test_context_with_kernels(directory, NULL);
     report r = {0};
-    assert_ok(cldeform_context_create(device.cl, device.id, NULL, &context));
-    unsetenv("CLDEFORM_KERNEL_DIR");
     context->facts.fp64 = false; /* as on many devices: nothing below is of it */
     assert_status(cldeform_selftest(context, remember, &r), CLDEFORM_SELFTEST_FAILED, "conv2d v1 fp32 nhwc edge");
     assert_non_null(strstr(r.failed, "|conv2d v1 fp32 nhwc edge|"));
@@ -77,8 +66,7 @@ static void wrong_kernels_fail(void **state)
     assert_null(strstr(r.failed, "|roi max fp32 nchw|"));
     assert_null(strstr(r.failed, "|psroi cells fp32 nhwc|"));
     cldeform_context_destroy(context);
-    snprintf(command, sizeof command, "rm -r %s", directory);
-    assert_int_equal(system(command), 0);
+    test_remove_kernels(directory);
 }
 
 int main(void)

@@ -61,13 +61,11 @@ static void count_command(const cldeform_trace_record *record, void *user)
 static void wrong_arguments(void **state)
 {
     (void)state;
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    cldeform_context_options options = test_context_options();
     cldeform_context *context = NULL;
     cldeform_conv2d *conv = NULL, *forward = NULL, *plain = NULL;
     cl_int error = CL_SUCCESS;
     size_t minimum = 0;
-    options.ignore_environment = 1;
-    options.cache_dir = "";
     options.trace = count_command;
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     cldeform_conv2d_problem problem = test_statistics_problem();
@@ -186,9 +184,7 @@ static cldeform_status use_statistics(const cldeform_tensor *offset, const cldef
     cldeform_conv2d *conv = NULL;
     cl_event done = NULL;
     const cldeform_conv2d_problem problem = test_statistics_problem();
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
-    options.ignore_environment = 1;
-    options.cache_dir = "";
+    cldeform_context_options options = test_context_options();
     cldeform_status status = cldeform_context_create(device.cl, device.id, &options, &context);
     if (status == CLDEFORM_OK)
         status = cldeform_conv2d_create(context, &problem, &conv);

@@ -3,6 +3,7 @@
 #include "algorithms.h"
 #include "backward.h"
 #include "conv2d/tiled.h"
+#include "kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,6 +254,31 @@ static void images_do_not_depend_on_the_batch(void **state)
     cldeform_context_destroy(context);
 }
 
+/* A driver that does not compile tiled's kernels: AUTO takes another algorithm, and who asks for tiled is told. */
+static void kernels_that_do_not_compile(void **state)
+{
+    (void)state;
+    char directory[TEST_PATH];
+    test_copy_kernels(directory);
+    test_edit_kernel(directory, "conv2d_tiled.cl", "1i #error planted");
+    const cldeform_context_options options = test_context_options();
+    cldeform_context *context = test_context_with_kernels(directory, &options);
+    context->tuning.conv2d_algorithm = CLDEFORM_ALGORITHM_TILED;
+    cldeform_conv2d_problem problem = problem_of(0);
+    cldeform_conv2d *conv = NULL;
+    assert_status(cldeform_conv2d_create(context, &problem, &conv), CLDEFORM_BUILD_FAILED, "planted");
+    problem.algorithm = CLDEFORM_ALGORITHM_AUTO;
+    assert_ok(cldeform_conv2d_create(context, &problem, &conv));
+    assert_string_equal(conv->algorithm->name, "im2col");
+    cldeform_conv2d_destroy(conv);
+    check_problem(context, &problem, 1);
+    test_edit_kernel(directory, "conv2d_sample.clh", "1i #error planted"); /* of all algorithms */
+    problem.border = CLDEFORM_BORDER_EDGE;
+    assert_status(cldeform_conv2d_create(context, &problem, &conv), CLDEFORM_BUILD_FAILED, "planted");
+    cldeform_context_destroy(context);
+    test_remove_kernels(directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +286,7 @@ int main(void)
         cmocka_unit_test(every_tile),
         cmocka_unit_test(small_devices),
         cmocka_unit_test(images_do_not_depend_on_the_batch),
+        cmocka_unit_test(kernels_that_do_not_compile),
     };
     return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

@@ -39,16 +39,17 @@ cldeform_status cldeform__conv2d_check_limit(cldeform_conv2d *conv, size_t minim
     return fail_limit(conv, minimum);
 }
 
-/* Errors that leave AUTO to try the next one. */
+/* Errors that leave AUTO to try the next one: a driver may refuse kernels that others compile. */
 static bool cannot(cldeform_status status)
 {
-    return status == CLDEFORM_UNSUPPORTED || status == CLDEFORM_LIMIT;
+    return status == CLDEFORM_UNSUPPORTED || status == CLDEFORM_LIMIT || status == CLDEFORM_BUILD_FAILED;
 }
 
 cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
 {
     const cldeform_algorithm wanted = conv->problem.algorithm;
     const cldeform_algorithm first = (cldeform_algorithm)conv->context->tuning.conv2d_algorithm;
+    const cldeform__conv2d_algorithm *unbuilt = NULL; /* the last whose kernels the driver does not compile */
     cldeform_status status = CLDEFORM_UNSUPPORTED;
     conv->reason = "asked for";
     for (int i = 0; i < N_ALGORITHMS; i++)
@@ -59,6 +60,8 @@ cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
     conv->reason = "the tuning's first choice for this device";
     const bool limited = conv->problem.deterministic && conv->problem.workspace_limit > 0;
     for (int i = 0; i < N_ALGORITHMS && cannot(status); i++) {
+        if (status == CLDEFORM_BUILD_FAILED)
+            unbuilt = conv->algorithm;
         /* With deterministic set a caller's limit must not change results: another algorithm would round otherwise. */
         if (limited && conv->needed > 0)
             break;
@@ -67,6 +70,8 @@ cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
             status = try_algorithm(conv, algorithms[i]);
         }
     }
+    if (unbuilt && cannot(status) && conv->needed == 0)
+        return try_algorithm(conv, unbuilt); /* once more, for its text: the compiler's */
     /* the number that a caller could give, whichever algorithm was tried last */
     return cannot(status) && conv->needed > 0 ? fail_limit(conv, conv->needed) : status;
 }

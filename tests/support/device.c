@@ -66,12 +66,21 @@ static cl_device_id find_device(void)
     return NULL;
 }
 
+cldeform_context_options test_context_options(void)
+{
+    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    options.cache_dir = "";
+    return options;
+}
+
 void test_device_open(test_device *on)
 {
     cl_int error = CL_SUCCESS;
     cl_device_fp_config double_config = 0;
     char extensions[16384] = "";
     memset(on, 0, sizeof *on);
+    unsetenv("CLDEFORM_TUNING_FILE");
+    unsetenv("CLDEFORM_KERNEL_DIR");
     on->extent = read_extent();
     on->id = find_device();
     if (!on->id) {
@@ -87,9 +96,7 @@ void test_device_open(test_device *on)
     on->queue = test_queue_create(on, 0);
     assert_non_null(on->queue);
     on->out_of_order = test_queue_create(on, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
-    options.ignore_environment = 1;
-    options.cache_dir = "";
+    cldeform_context_options options = test_context_options();
     assert_ok(cldeform_context_create(on->cl, on->id, &options, &on->context));
 }
 
@@ -129,10 +136,8 @@ cldeform_context *test_tuned_context(const test_device *on, const char *lines)
 {
     char path[TEST_PATH];
     test_put_temporary(lines, path);
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    cldeform_context_options options = test_context_options();
     cldeform_context *context = NULL;
-    options.ignore_environment = 1;
-    options.cache_dir = "";
     options.tuning_file = path;
     assert_ok(cldeform_context_create(on->cl, on->id, &options, &context));
     remove(path);

@@ -25,7 +25,7 @@ typedef struct test_device {
     cl_context cl;
     cl_command_queue queue;        /* in order */
     cl_command_queue out_of_order; /* NULL: the device has none */
-    cldeform_context *context;     /* reads no CLDEFORM_* variable, has no disk cache */
+    cldeform_context *context;     /* test_context_options */
     char name[256];
     bool fp64;
     test_extent extent;
@@ -44,6 +44,10 @@ int test_close_device(void **state);
 /* Writes a new file, whose path it gives. */
 enum { TEST_PATH = 64 };
 void test_put_temporary(const char *text, char path[TEST_PATH]);
+
+/* Of a context without a disk cache. Of the variables that tell the library what to do, CLDEFORM_BUILD_OPTIONS alone
+ * reaches the tests. */
+cldeform_context_options test_context_options(void);
 
 /* A context of the device whose tuning file has these lines. */
 cldeform_context *test_tuned_context(const test_device *on, const char *lines);

@@ -34,12 +34,14 @@ ATOMIC = axis("ATOMIC_FORM", None, BEST, 1, 2, 3, 4, 5)
 
 
 class Family:
-    """table: axes whose whole product is in the table of registers. alone: axes varied one at a time from the base.
+    """table: axes whose whole product is in the table of registers. of_vendors: {vendor: axes whose product is in it for
+    that vendor's devices}. alone: axes varied one at a time from the base.
     together: lists of axes whose products are compiled with --full. settle: what the library makes of a variant (options that
     do not matter have one value). gpu: False for explicit vector code that only CPUs are meant to run."""
 
-    def __init__(self, table=(), alone=(), together=(), settle=None, gpu=True):
+    def __init__(self, table=(), alone=(), together=(), settle=None, gpu=True, of_vendors=None):
         self.table, self.alone, self.together = list(table), list(alone), list(together)
+        self.of_vendors = of_vendors or {}
         self.settle, self.gpu = settle, gpu
 
     def options(self):
@@ -58,10 +60,13 @@ class Family:
         return tuple((name, value) for name, value in sorted(options.items()) if value is not None)
 
     def variants(self, full):
-        """{variant: ALL, TABLE or BASE, what it is the least of}. full: the product of each axis with the table's."""
+        """{variant: ALL, TABLE or BASE, what it is the least of, or the vendor that has it in the table}. full: the product of each axis with the table's."""
         found = {self._variant(chosen): TABLE for chosen in itertools.product(*self.table)}
         for base in itertools.product(*(values[:1] for values in self.table)):
             found[self._variant(base)] = BASE
+        for vendor, axes in self.of_vendors.items():
+            for chosen in itertools.product(*axes):
+                found.setdefault(self._variant(chosen), vendor)
         products = [[values] for values in self.alone]
         if full:
             products += self.together + [[*self.table, values] for values in self.alone]
@@ -127,26 +132,27 @@ def settle_roi(options):
 
 
 def read_tuning(path):
-    """{parameter: value} of each row of the table that a GPU may take, with what the row leaves to the last, the default
-    row, which comes first here."""
+    """(vendor, {parameter: value}) of each row of the table that a GPU may take, with what the row leaves to the last, the
+    default row, which comes first here."""
     table = re.search(r"rows\[\] = \{\n(.*?)\n\};", path.read_text(), re.DOTALL)
     text = re.sub(r"/\*.*?\*/", "", table[1], flags=re.DOTALL) if table else ""
     rows = []
     for kind, strings in re.findall(r'\{"[^"]*", (\w+),((?:\s*"[^"]*",?)+)\}', text):
         strings = re.findall(r'"([^"]*)"(,?)', strings)
         parameters = " ".join(part for part, _ in strings[2:])  # behind vendor and name
-        rows.append((kind, {name: int(value) for name, value in re.findall(r"(\w+)=(-?\d+)", parameters)}))
+        values = {name: int(value) for name, value in re.findall(r"(\w+)=(-?\d+)", parameters)}
+        rows.append((kind, strings[0][0], values))
     if not rows or text.count("{") != len(rows) or rows[-1][0] != "ANY":
         raise ValueError(f"{path}: its table of rows is not as tools/vendors/variants.py reads it")
-    return [{**rows[-1][1], **row} for kind, row in reversed(rows) if kind != "CPU"]
+    return [(vendor, {**rows[-1][2], **row}) for kind, vendor, row in reversed(rows) if kind != "CPU"]
 
 
 def find_families(tuning):
     def tuned(option, column, *more):
         """The values of GPUs' rows, and others that a tuning file may ask for."""
-        return axis(option, *dict.fromkeys([row[column] for row in tuning] + list(more)))
+        return axis(option, *dict.fromkeys([row[column] for _, row in tuning] + list(more)))
 
-    default = tuning[0]
+    default = tuning[0][1]
     channel_vector = tuned("VECTOR", "channel_vector", 1, 2, 4, 8, 16)
     col2im_vector = tuned("VECTOR", "col2im_vector", 1, 2, 4, 8, 16)
     roi_vectors = tuned("VECTORS", "roi_vectors", 1, 2)
@@ -181,16 +187,16 @@ def find_families(tuning):
         return {"TILE_ROWS": rows, "TILE_COLUMNS": columns, "ITEM_ROWS": item_rows, "ITEM_COLUMNS": item_columns,
                 "TILE_DEPTH": depth, "TILE_TERMS": terms or depth, "GROUPED": grouped}
 
-    of_rows = [[row[f"tiled_{name}"] for name in ("rows", "columns", "item_rows", "item_columns", "depth")]
-               for row in tuning]
-    largest = of_rows[0]
-    of_vendors = [tile(*row) for row in dict.fromkeys(map(tuple, of_rows[1:])) if list(row) != largest]
-    tiled_tiles = [tile(*largest), tile(*largest, 2 * largest[4], 1), *of_vendors,
-                   tile(32, *largest[1:]), tile(16, *largest[1:]), tile(64, 64, 4, 4, 16), tile(128, 64, 8, 8, 16), tile(64, 64, 8, 4, 8), tile(32, 32, 4, 4, 4)]
+    def tile_of(row):
+        return tuple(row[f"tiled_{name}"] for name in ("rows", "columns", "item_rows", "item_columns", "depth"))
+
+    largest = tile_of(default)
+    of_vendors = {vendor: [PURE, [tile(*tile_of(row))]] for vendor, row in tuning if tile_of(row) != largest}
+    tiled_tiles = [tile(*largest), tile(*largest, 2 * largest[4], 1), tile(32, *largest[1:]), tile(16, *largest[1:]), tile(64, 64, 4, 4, 16), tile(64, 64, 8, 4, 8), tile(32, 32, 4, 4, 4)]
     tiled_vector, tiled_aligned = axis("VECTOR", 4, 2, 1), axis("ALIGNED", 0, 1)
 
     def tiled(*more, settle=settle_tiled):
-        return Family(table=[PURE, tiled_tiles[:2]],
+        return Family(table=[PURE, tiled_tiles[:2]], of_vendors=of_vendors,
                       alone=[KIND, LAYOUT, LONG, EDGE, SIGMOID, PURE + MIXED[:4], tiled_tiles, tiled_vector,
                              tiled_aligned, *more],
                       together=[[KIND, EDGE, *more], [tiled_tiles, tiled_vector, tiled_aligned, *more]],
