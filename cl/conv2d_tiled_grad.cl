@@ -47,6 +47,15 @@ static REAL sum_products(REALV a, REALV b)
     return sum_of(a * b);
 }
 
+/* The products of a vector of the columns' gradient with the input at the corners. */
+static REAL4 multiply_corners(__global const DATA *input, int pitch, int4 corners, int channel, REALV value)
+{
+    return (REAL4)(sum_products(value, load_corner(input, pitch, corners.x, channel, ALIGNED)),
+                   sum_products(value, load_corner(input, pitch, corners.y, channel, ALIGNED)),
+                   sum_products(value, load_corner(input, pitch, corners.z, channel, ALIGNED)),
+                   sum_products(value, load_corner(input, pitch, corners.w, channel, ALIGNED)));
+}
+
 #if ATOMIC_FORM
 static void add_to_corner(__global REAL *sum, int pitch, int corner, int channel, REAL value)
 {
@@ -55,14 +64,13 @@ static void add_to_corner(__global REAL *sum, int pitch, int corner, int channel
 }
 #endif
 
-/* Of one image. weight: packed (conv2d_tiled_pack.cl). sum (in_h*in_w, in_channels): the input's gradient is added to
- * it; dots (tiles, taps, pixels): products with the corners, of each tile's channels; either may be null. Work-group
- * (pixels of a tile, tile of channels and tap). */
+/* weight: packed (conv2d_tiled_pack.cl). sum (images, in_h*in_w, in_channels): the input's gradient is added to it;
+ * dots (images, tiles, taps, pixels): products with the corners, of each tile's channels; either may be null.
+ * Work-group (pixels of a tile, tile of channels and tap, image). */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape, __global const DATA *input,
-                  const PLACE input_place, WHERE_PARAMETERS __global const REAL *weight,
-                  __global const DATA *grad_output, const PLACE grad_output_place, __global REAL *sum,
-                  __global REAL4 *dots)
+                  const PLACE input_place, WHERE_PARAMETERS __global const DATA *grad_output,
+                  const PLACE grad_output_place, __global const REAL *weight, __global REAL *sum, __global REAL4 *dots)
 {
     __local REAL4 pool[POOL_SIZE / 4];
     __local int4 corners[TILE_COLUMNS];
@@ -71,9 +79,8 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
     __local int adds[TILE_COLUMNS]; /* at exactly -1 a sample adds nothing, not even 0 times an infinity */
 #endif
     __local REAL4 *const rows = pool, *const columns = pool + TILE_DEPTH * TILE_ROWS / 4;
-    const int item = (int)get_local_id(0);
+    const int item = (int)get_local_id(0), image = (int)get_group_id(2);
 #if KIND != 2
-    const int image = 0;
     __local REAL4 products[TURN * LANES];
 #endif
     const int first_pixel = (int)get_group_id(0) * TILE_COLUMNS;
@@ -92,15 +99,7 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
 #endif
     tile_sums sums;
     clear_sums(sums);
-    input += input_place.x;
-    grad_output += grad_output_place.x;
-#if KIND == 2
-    (void)input;
-    (void)dots;
-#endif
-#if !ATOMIC_FORM
-    (void)sum;
-#endif
+    grad_output += PLACE_OF_IMAGE(grad_output_place, image);
 
     const int offset_group = section * shape.run / (geometry.in_channels / geometry.offset_groups);
     for (int i = item; i < TILE_COLUMNS; i += ITEMS) {
@@ -136,6 +135,20 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
+#if KIND == 2
+    (void)input;
+    (void)dots;
+#else
+    input += PLACE_OF_IMAGE(input_place, image);
+    if (dots)
+        dots += (size_t)image * (get_num_groups(1) * (size_t)plane); /* of all tiles and taps */
+#endif
+#if ATOMIC_FORM
+    if (sum)
+        sum += (size_t)image * ((size_t)geometry.in_h * geometry.in_w * geometry.in_channels);
+#else
+    (void)sum;
+#endif
     /* the gradient of the columns, a pixel's channels side by side */
     FOR_VECTORS (r, c) {
         __local REAL4 *const to = pool + (VECTOR_COLUMN(item, c) * PIXEL_PITCH + VECTOR_ROW(item, r)) / 4;
@@ -160,10 +173,7 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
 #if KIND != 2
             if (dots && channel >= 0) {
                 const REALV value = LOAD_REALV(values, m);
-                product = (REAL4)(sum_products(value, load_corner(input, geometry.in_channels, corner.x, channel)),
-                                  sum_products(value, load_corner(input, geometry.in_channels, corner.y, channel)),
-                                  sum_products(value, load_corner(input, geometry.in_channels, corner.z, channel)),
-                                  sum_products(value, load_corner(input, geometry.in_channels, corner.w, channel)));
+                product = multiply_corners(input, geometry.in_channels, corner, channel, value);
             }
 #endif
 #if ATOMIC_FORM
@@ -210,26 +220,26 @@ conv2d_tiled_grad(const conv2d_geometry geometry, const conv2d_tiled_shape shape
 }
 
 #if KIND != 2
-/* Gradients of offset and mask, of one image, from the dots of all tiles. grad_offset and grad_mask may be null;
- * accumulate: bit 0 for the offset, bit 1 for the mask. Work-item (output pixel, tap and offset group). */
+/* Gradients of offset and mask from the dots of all tiles. grad_offset and grad_mask may be null; accumulate: bit 0 for
+ * the offset, bit 1 for the mask. Work-item (output pixel, tap and offset group, image). */
 __kernel void conv2d_tiled_finish(const conv2d_geometry geometry, const int tiles,
                                   WHERE_PARAMETERS __global const REAL4 *dots, __global OFFSET *grad_offset,
                                   const PLACE grad_offset_place, __global OFFSET *grad_mask,
                                   const PLACE grad_mask_place, const int accumulate)
 {
-    const int plane = geometry.out_h * geometry.out_w, taps = geometry.kernel_h * geometry.kernel_w, image = 0;
-    const int pixel = (int)get_global_id(0);
+    const int plane = geometry.out_h * geometry.out_w, taps = geometry.kernel_h * geometry.kernel_w;
+    const int pixel = (int)get_global_id(0), image = (int)get_global_id(2);
     if (pixel >= plane)
         return;
     const int tap = (int)get_global_id(1) % taps, offset_group = (int)get_global_id(1) / taps;
     const int each = tiles / geometry.offset_groups; /* of an offset group */
     REAL4 total = (REAL4)0;
     for (int tile = offset_group * each; tile < (offset_group + 1) * each; tile++)
-        total += dots[((size_t)tile * taps + tap) * plane + pixel];
+        total += dots[(((size_t)image * tiles + tile) * taps + tap) * plane + pixel];
     const REAL all[4] = {total.x, total.y, total.z, total.w};
     const conv2d_sample sample = find_sample(geometry, WHERE_ARGUMENTS offset_group, tap, pixel);
     store_offset_gradient(geometry, find_offset_gradient(sample, all), offset_group, tap, pixel,
-                          grad_offset ? grad_offset + grad_offset_place.x : 0,
-                          grad_mask ? grad_mask + grad_mask_place.x : 0, accumulate);
+                          grad_offset ? grad_offset + PLACE_OF_IMAGE(grad_offset_place, image) : 0,
+                          grad_mask ? grad_mask + PLACE_OF_IMAGE(grad_mask_place, image) : 0, accumulate);
 }
 #endif

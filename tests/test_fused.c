@@ -29,11 +29,6 @@ enum {
     WITH_UNITS = WORKERS | PARTS | SLABS /* where there are several compute units */
 };
 
-static bool has_rest(int64_t whole, int64_t piece)
-{
-    return piece < whole && whole % piece != 0;
-}
-
 /* Which cuts the plan makes; what the object has prepared is all passes. */
 static unsigned find_cuts(const cldeform_conv2d *conv)
 {
@@ -48,43 +43,27 @@ static unsigned find_cuts(const cldeform_conv2d *conv)
         unsigned cut;
         bool made;
     } all[] = {
-        {CHANNELS, has_rest(channels, forward->shape.block_channels)},
-        {TAPS, has_rest(conv->sizes.taps, forward->shape.block_taps)},
-        {GROUPS, forward->shape.block_groups > 1 && has_rest(groups, forward->shape.block_groups)},
-        {OUTPUTS, has_rest(tiles, forward->shape.block_tiles) && outputs % forward->lanes != 0},
-        {PIXELS, has_rest(plane, forward->shape.panel) && plane % forward->shape.panel % forward->rows != 0},
-        {GRAD_CHANNELS, has_rest(channels, grad->shape.block_channels) && channels % grad->lanes != 0},
-        {GRAD_GROUPS, grad->shape.block_groups > 1 && has_rest(groups, grad->shape.block_groups)},
-        {GRAD_PIXELS, has_rest(range, grad->shape.panel) && plane % grad->rows != 0},
-        {WEIGHT_CHANNELS, has_rest(problem->in_channels, weight->shape.block_channels) &&
-                              has_rest(channels, weight->shape.block_channels)},
-        {WEIGHT_PIXELS, has_rest(plane, weight->shape.panel)},
+        {CHANNELS, test_has_rest(channels, forward->shape.block_channels)},
+        {TAPS, test_has_rest(conv->sizes.taps, forward->shape.block_taps)},
+        {GROUPS, forward->shape.block_groups > 1 && test_has_rest(groups, forward->shape.block_groups)},
+        {OUTPUTS, test_has_rest(tiles, forward->shape.block_tiles) && outputs % forward->lanes != 0},
+        {PIXELS, test_has_rest(plane, forward->shape.panel) && plane % forward->shape.panel % forward->rows != 0},
+        {GRAD_CHANNELS, test_has_rest(channels, grad->shape.block_channels) && channels % grad->lanes != 0},
+        {GRAD_GROUPS, grad->shape.block_groups > 1 && test_has_rest(groups, grad->shape.block_groups)},
+        {GRAD_PIXELS, test_has_rest(range, grad->shape.panel) && plane % grad->rows != 0},
+        {WEIGHT_CHANNELS, test_has_rest(problem->in_channels, weight->shape.block_channels) &&
+                              test_has_rest(channels, weight->shape.block_channels)},
+        {WEIGHT_PIXELS, test_has_rest(plane, weight->shape.panel)},
         {BEHIND, problem->in_channels / problem->offset_groups % forward->vector != 0},
         {IN_PLACE, !plan->packs_input},
         {WORKERS, grad->shape.workers > 1 && range > grad->shape.panel},
         {PARTS, grad->shape.parts > 1},
-        {SLABS, has_rest(range, grad->shape.slab)},
+        {SLABS, test_has_rest(range, grad->shape.slab)},
     };
     unsigned cuts = 0;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         cuts |= all[i].made ? all[i].cut : 0;
     return cuts;
-}
-
-/* Forward and all gradients, exactly. */
-static void check_problem(cldeform_context *context, const cldeform_conv2d_problem *problem, uint32_t seed)
-{
-    test_conv conv;
-    test_conv_create(&conv, problem, seed % 2, TEST_EXACT, seed);
-    test_conv_check(&device, &conv,
-                    &(test_run){.context = context, .strided = true, .workspace = true, .pack_weight = seed % 3 == 0},
-                    true);
-    test_conv_destroy(&conv);
-    test_backward_check_problem(
-        &device, problem,
-        &(test_run){
-            .context = context, .strided = true, .workspace = true, .accumulate = seed % 2 ? CLDEFORM_BACKWARD : 0},
-        TEST_EXACT, seed);
 }
 
 /* Budgets and depths, with the same tile: nothing is compiled for another one. */
@@ -155,7 +134,7 @@ static void every_cut(void **state)
             assert_ok(status);
             seen |= find_cuts(conv);
             cldeform_conv2d_destroy(conv);
-            check_problem(context, &problem, (uint32_t)row + 1);
+            test_check_all_passes(context, &problem, (uint32_t)row + 1);
         }
         cldeform_context_destroy(context);
     }
@@ -184,7 +163,7 @@ static void every_width(void **state)
         problem.algorithm = CLDEFORM_ALGORITHM_FUSED;
         problem.dtype = all[i].dtype;
         problem.in_channels = 66, problem.out_channels = 42; /* 33 and 21 of a group, 22 of an offset group */
-        check_problem(context, &problem, (uint32_t)i + 1);
+        test_check_all_passes(context, &problem, (uint32_t)i + 1);
         cldeform_context_destroy(context);
     }
 }

@@ -82,12 +82,14 @@ class Problem:
 
 
 def conv2d(directory, kind="v2", layout="nchw", backward=False, code="f", groups=1, offset_groups=1, channels=6,
-           outputs=4, size=5, border="zero", gradient="strict"):
-    problem = Problem(directory, "conv2d", code, "--pad", "1", "--layout", layout)
+           outputs=4, size=5, border="zero", gradient="strict", kernel=(3, 3)):
+    """kernel: odd numbers."""
+    padding = f"{kernel[0] // 2},{kernel[1] // 2}"
+    problem = Problem(directory, "conv2d", code, "--pad", padding, "--layout", layout)
     planes = lambda c: (2, size, size, c) if layout == "nhwc" else (2, c, size, size)
-    taps = 9
+    taps = kernel[0] * kernel[1]
     problem.add("input", planes(channels))
-    problem.add("weight", (outputs, channels // groups, 3, 3))
+    problem.add("weight", (outputs, channels // groups, *kernel))
     problem.add("bias", (outputs,))
     if kind != "plain":
         problem.add("offset", (2, 2 * offset_groups * taps, size, size), -3, 3)
@@ -177,21 +179,22 @@ def run_forward(runner):
         runner.check(f"{algorithm} plain", conv2d(runner.directory, "plain", "nhwc", channels=8), tuning, algorithm)
         runner.check(f"{algorithm} v2 fp64", conv2d(runner.directory, "v2", code="d"), tuning, algorithm)
     for layout, code in (("nchw", "f"), ("nhwc", "e")):
-        runner.check(f"tiled, several tiles {layout}", conv2d(runner.directory, "v2", layout, code=code, channels=18, outputs=21),
-                     TILES, "tiled")
-    runner.check("tiled, small groups", conv2d(runner.directory, "v2", groups=9, channels=18, outputs=18), TILES, "tiled")
+        runner.check(f"tiled, several tiles {layout}", conv2d(runner.directory, "v2", layout, code=code, channels=18, outputs=21,
+                                                             kernel=(1, 3)), TILES, "tiled")
+    runner.check("tiled, small groups", conv2d(runner.directory, "v2", groups=9, channels=18, outputs=18, kernel=(1, 3)),
+                 TILES, "tiled")
 
 
 def run_backward(runner):
     for layout, code, gradient, groups in (("nhwc", "e", "open", 1), ("nchw", "f", "strict", 9)):
         runner.check(f"tiled, several tiles {layout} {gradient} {groups}",
                      conv2d(runner.directory, "v2", layout, True, code, groups, channels=18, outputs=18 if groups > 1 else 17,
-                            gradient=gradient), TILES + " col2im=2", "tiled")
+                            gradient=gradient, kernel=(1, 3)), TILES + " col2im=2", "tiled")
     for algorithm, tuning in (("im2col", SORTED), ("im2col", SCATTERED), ("im2col", ATOMIC), ("fused", CPU)):
         how = {SORTED: "sorted", SCATTERED: "scattered", ATOMIC: "atomic", CPU: "cpu"}[tuning]
         for layout in ("nchw", "nhwc"):
-            runner.check(f"{algorithm} {how} {layout}", conv2d(runner.directory, "v2", layout, True, groups=2, channels=8),
-                         tuning, algorithm)
+            runner.check(f"{algorithm} {how} {layout}", conv2d(runner.directory, "v2", layout, True, groups=2, channels=8,
+                                                                kernel=(1, 3)), tuning, algorithm)
 
 
 def run_roi(runner):

@@ -100,12 +100,9 @@ static cldeform_status enqueue_fused(const cldeform_conv2d *conv, cldeform__call
                                      cl_mem weight, size_t weight_start, cl_mem zeros)
 {
     const fused_plan *plan = conv->plan;
-    const cldeform_conv2d_problem *problem = &conv->problem;
     const fused_form *form = &plan->forward;
     const cl_ulong2 input_place = cldeform__place_of(input), output_place = cldeform__place_of(&operands->output);
     const cl_ulong first_weight = weight_start, first_bias = operands->bias.start;
-    const double products =
-        2 * (double)images * (double)conv->sizes.output * (double)conv->sizes.weight / (double)problem->out_channels;
     cldeform__argument_list list = {.n = 0};
     cldeform__where where;
     ADD_ARGUMENT(&list, plan->geometry);
@@ -129,11 +126,8 @@ static cldeform_status enqueue_fused(const cldeform_conv2d *conv, cldeform__call
         .items = {(size_t)cldeform__divide_up(conv->sizes.out_plane, form->shape.panel),
                   cldeform__fused_groups((int64_t)form->blocks), (size_t)images},
         .group = 1,
-        .flop = products,
-        .bytes = (double)images *
-                     ((double)(conv->sizes.input + conv->sizes.output) * (double)cldeform__dtype_size(problem->dtype) +
-                      (double)(conv->sizes.offset + conv->sizes.mask) *
-                          (double)cldeform__dtype_size(problem->offset_dtype)) +
+        .flop = (double)images * cldeform__product_flop(conv),
+        .bytes = (double)images * cldeform__tensor_bytes(conv, cldeform__dtype_size(conv->problem.dtype)) +
                  (double)conv->sizes.weight * (double)plan->real_size,
     };
     return cldeform__call_launch(call, &launch);

@@ -165,20 +165,6 @@ static void add_begin(cldeform__argument_list *list, begin_values *values, const
     ADD_ARGUMENT(list, parts[FUSED_BACK_GRAD_OUTPUT]);
 }
 
-/* Multiply-adds, as two, of one of the two products, of one image. */
-static double product_flop(const cldeform_conv2d *conv)
-{
-    return 2 * (double)conv->sizes.output * (double)conv->sizes.weight / (double)conv->problem.out_channels;
-}
-
-/* Bytes of the tensors that both kernels read, of one image. */
-static double bytes_read(const cldeform_conv2d *conv)
-{
-    const fused_plan *plan = conv->plan;
-    return (double)(conv->sizes.input + conv->sizes.output) * (double)plan->real_size +
-           (double)(conv->sizes.offset + conv->sizes.mask) * (double)cldeform__dtype_size(conv->problem.offset_dtype);
-}
-
 /* One slab: the gradients of input, offset and mask, or with several parts of the channels what they consist of. */
 static cldeform_status enqueue_slab(const cldeform_conv2d *conv, cldeform__call *call, int64_t number, double share,
                                     const cldeform__conv2d_operands *operands,
@@ -214,9 +200,10 @@ static cldeform_status enqueue_slab(const cldeform_conv2d *conv, cldeform__call 
         .n_arguments = list.n,
         .items = {(size_t)form->shape.workers, (size_t)form->shape.parts, 1},
         .group = 1,
-        .flop = share * product_flop(conv),
-        .bytes = share * (bytes_read(conv) + (double)conv->sizes.weight * (double)plan->real_size +
-                          (double)conv->sizes.input * (double)plan->real_size * 2 * (double)form->shape.workers),
+        .flop = share * cldeform__product_flop(conv),
+        .bytes = share *
+                 (cldeform__tensor_bytes(conv, plan->real_size) + (double)conv->sizes.weight * (double)plan->real_size +
+                  (double)conv->sizes.input * (double)plan->real_size * 2 * (double)form->shape.workers),
     };
     TRY(cldeform__call_launch(call, &launch));
     if (parts[FUSED_BACK_PARTIAL]) {
@@ -309,8 +296,9 @@ static cldeform_status enqueue_grad_weight(const cldeform_conv2d *conv, cldeform
         .n_arguments = list.n,
         .items = {(size_t)form->shape.parts, 1, 1},
         .group = 1,
-        .flop = product_flop(conv),
-        .bytes = bytes_read(conv) + 2 * (double)conv->sizes.weight * (double)plan->real_size,
+        .flop = cldeform__product_flop(conv),
+        .bytes =
+            cldeform__tensor_bytes(conv, plan->real_size) + 2 * (double)conv->sizes.weight * (double)plan->real_size,
     };
     return cldeform__call_launch(call, &launch);
 }

@@ -66,6 +66,17 @@ void cldeform__step_options(const cldeform_conv2d *conv, const cldeform__step_fo
              cldeform__conv2d_has_mask(problem) ? (int)problem->mask_activation : 0, vector);
 }
 
+double cldeform__product_flop(const cldeform_conv2d *conv)
+{
+    return 2 * (double)conv->sizes.output * (double)conv->sizes.weight / (double)conv->problem.out_channels;
+}
+
+double cldeform__tensor_bytes(const cldeform_conv2d *conv, size_t element)
+{
+    return (double)(conv->sizes.input + conv->sizes.output) * (double)element +
+           (double)(conv->sizes.offset + conv->sizes.mask) * (double)cldeform__dtype_size(conv->problem.offset_dtype);
+}
+
 bool cldeform__wants_nhwc(const cldeform_conv2d *conv)
 {
     return conv->context->tuning.im2col_lanes > 1;

@@ -48,6 +48,11 @@ void cldeform__step_options(const cldeform_conv2d *conv, const cldeform__step_fo
 bool cldeform__uses_long_index(const cldeform_conv2d *conv);
 void cldeform__step_geometry(const cldeform_conv2d *conv, conv2d_geometry *geometry);
 
+/* What an image costs, for traces: multiply-adds of one product, as two; bytes of its input, offset, mask and output,
+ * with so many for an element of input and output. */
+double cldeform__product_flop(const cldeform_conv2d *conv);
+double cldeform__tensor_bytes(const cldeform_conv2d *conv, size_t element);
+
 /* Whether im2col is best given input in NHWC order on this device. */
 bool cldeform__wants_nhwc(const cldeform_conv2d *conv);
 

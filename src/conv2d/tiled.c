@@ -37,7 +37,6 @@ static cldeform_status enqueue_tiles(const cldeform_conv2d *conv, cldeform__call
                                      cl_mem weight, size_t weight_start, cl_mem parts)
 {
     const tiled_plan *plan = conv->plan;
-    const cldeform_conv2d_problem *problem = &conv->problem;
     const tiled_form *form = &plan->forward;
     const cl_ulong2 input_place = cldeform__place_of(input), output_place = cldeform__place_of(&operands->output);
     const cl_ulong first_weight = weight_start, first_bias = operands->bias.start;
@@ -64,12 +63,8 @@ static cldeform_status enqueue_tiles(const cldeform_conv2d *conv, cldeform__call
         .items = {(size_t)form->column_tiles * items, (size_t)form->shape.tiles * (size_t)form->shape.splits,
                   (size_t)images},
         .group = items,
-        .flop = 2 * (double)images * (double)conv->sizes.output * (double)conv->sizes.weight /
-                (double)problem->out_channels,
-        .bytes = (double)images *
-                     ((double)(conv->sizes.input + conv->sizes.output) * (double)cldeform__dtype_size(problem->dtype) +
-                      (double)(conv->sizes.offset + conv->sizes.mask) *
-                          (double)cldeform__dtype_size(problem->offset_dtype)) +
+        .flop = (double)images * cldeform__product_flop(conv),
+        .bytes = (double)images * cldeform__tensor_bytes(conv, cldeform__dtype_size(conv->problem.dtype)) +
                  (double)conv->sizes.weight * (double)plan->real_size,
     };
     return cldeform__call_launch(call, &launch);
@@ -107,7 +102,7 @@ static cldeform_status forward(const cldeform_conv2d *conv, cldeform__call *call
     const tiled_plan *plan = conv->plan;
     size_t sizes[TILED_FORWARD_PARTS];
     cl_mem parts[TILED_FORWARD_PARTS] = {NULL};
-    const int64_t images = cldeform__tiled_chunk(conv, plan, batch, workspace->end - workspace->next);
+    const int64_t images = cldeform__tiled_chunk(conv, plan, CLDEFORM_FORWARD, batch, workspace->end - workspace->next);
     if (!cldeform__tiled_size_forward(conv, plan, images, sizes)) {
         status = cldeform__fail(CLDEFORM_LIMIT, "the workspace's size overflows");
         goto done;

@@ -13,7 +13,7 @@
 /* Parts of the workspace, forward. */
 enum { TILED_WEIGHT, TILED_INPUT, TILED_PARTS, TILED_FORWARD_PARTS };
 
-/* Backward: of one image but for the weights. */
+/* Backward: of a chunk's images but for the weights. */
 enum {
     TILED_BACK_WEIGHT,
     TILED_BACK_INPUT,
@@ -70,14 +70,15 @@ size_t cldeform__tiled_local_bytes(const tiled_plan *plan, const tiled_form *for
 /* Channels that lie in one group and one offset group. */
 int64_t cldeform__tiled_run(const cldeform_conv2d_problem *problem);
 
-/* Sizes of the workspace's parts; false where they overflow. images: of a forward chunk. */
+/* Sizes of the workspace's parts for chunks of so many images; false where they overflow. */
 bool cldeform__tiled_size_forward(const cldeform_conv2d *conv, const tiled_plan *plan, int64_t images,
                                   size_t parts[TILED_FORWARD_PARTS]);
 bool cldeform__tiled_size_backward(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes,
-                                   size_t parts[TILED_BACKWARD_PARTS]);
+                                   int64_t images, size_t parts[TILED_BACKWARD_PARTS]);
 
-/* The images that a forward call works on at a time within so many bytes. */
-int64_t cldeform__tiled_chunk(const cldeform_conv2d *conv, const tiled_plan *plan, int64_t batch, size_t bytes);
+/* The images that a call, forward (FORWARD) or backward, works on at a time within so many bytes. */
+int64_t cldeform__tiled_chunk(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes,
+                              int64_t batch, size_t bytes);
 
 cldeform_status cldeform__tiled_backward(const cldeform_conv2d *conv, cldeform__call *call, int64_t batch,
                                          const cldeform__conv2d_operands *operands,

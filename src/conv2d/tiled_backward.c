@@ -1,4 +1,4 @@
-/* Backward of the algorithm tiled, image by image. */
+/* Backward of the algorithm tiled, by chunks of images. */
 #include "tiled.h"
 
 #include "../geometry.h"
@@ -28,39 +28,41 @@ static cldeform_status enqueue_pack_weight(const cldeform_conv2d *conv, cldeform
     return cldeform__call_launch(call, &launch);
 }
 
-/* Multiply-adds, as two, of one of the two products, of one image. */
-static double product_flop(const cldeform_conv2d *conv)
+/* What the lists below point to. */
+typedef struct begin_values {
+    cl_ulong2 input_place, output_place;
+    cldeform__where where;
+} begin_values;
+
+/* The arguments that both products begin with. */
+static void add_begin(cldeform__argument_list *list, begin_values *values, const cldeform_conv2d *conv,
+                      const tiled_form *form, const cldeform__conv2d_operands *operands,
+                      const cldeform__conv2d_gradients *gradients)
 {
-    return 2 * (double)conv->sizes.output * (double)conv->sizes.weight / (double)conv->problem.out_channels;
+    const tiled_plan *plan = conv->plan;
+    values->input_place = cldeform__place_of(&operands->input);
+    values->output_place = cldeform__place_of(&gradients->grad_output);
+    ADD_ARGUMENT(list, plan->geometry);
+    ADD_ARGUMENT(list, form->shape);
+    ADD_ARGUMENT(list, operands->input.buffer);
+    ADD_ARGUMENT(list, values->input_place);
+    cldeform__add_where(list, &values->where, conv, operands);
+    ADD_ARGUMENT(list, gradients->grad_output.buffer);
+    ADD_ARGUMENT(list, values->output_place);
 }
 
-/* Bytes of the tensors that both kernels read, of one image. */
-static double bytes_read(const cldeform_conv2d *conv)
-{
-    return (double)(conv->sizes.input + conv->sizes.output) * (double)cldeform__dtype_size(conv->problem.dtype) +
-           (double)(conv->sizes.offset + conv->sizes.mask) * (double)cldeform__dtype_size(conv->problem.offset_dtype);
-}
-
-/* The sum of the input's gradient, and the dots. */
-static cldeform_status enqueue_grad(const cldeform_conv2d *conv, cldeform__call *call,
+/* The sum of the input's gradient, and the dots, of so many images. */
+static cldeform_status enqueue_grad(const cldeform_conv2d *conv, cldeform__call *call, int64_t images,
                                     const cldeform__conv2d_operands *operands,
                                     const cldeform__conv2d_gradients *gradients,
                                     const cl_mem parts[TILED_BACKWARD_PARTS])
 {
     const tiled_plan *plan = conv->plan;
     const tiled_form *form = &plan->grad;
-    const cl_ulong2 input_place = cldeform__place_of(&operands->input),
-                    output_place = cldeform__place_of(&gradients->grad_output);
     cldeform__argument_list list = {.n = 0};
-    cldeform__where where;
-    ADD_ARGUMENT(&list, plan->geometry);
-    ADD_ARGUMENT(&list, form->shape);
-    ADD_ARGUMENT(&list, operands->input.buffer);
-    ADD_ARGUMENT(&list, input_place);
-    cldeform__add_where(&list, &where, conv, operands);
+    begin_values values;
+    add_begin(&list, &values, conv, form, operands, gradients);
     ADD_ARGUMENT(&list, parts[TILED_BACK_WEIGHT]);
-    ADD_ARGUMENT(&list, gradients->grad_output.buffer);
-    ADD_ARGUMENT(&list, output_place);
     ADD_ARGUMENT(&list, parts[TILED_BACK_SUM]);
     ADD_ARGUMENT(&list, parts[TILED_BACK_DOTS]);
     const size_t items = cldeform__tiled_items(form);
@@ -69,15 +71,17 @@ static cldeform_status enqueue_grad(const cldeform_conv2d *conv, cldeform__call 
         .kernel = form->kernel,
         .arguments = list.arguments,
         .n_arguments = list.n,
-        .items = {(size_t)form->column_tiles * items, (size_t)(form->shape.tiles * conv->sizes.taps), 1},
+        .items = {(size_t)form->column_tiles * items, (size_t)(form->shape.tiles * conv->sizes.taps), (size_t)images},
         .group = items,
-        .flop = product_flop(conv),
-        .bytes = bytes_read(conv) + (double)(conv->sizes.weight + conv->sizes.input) * (double)plan->real_size,
+        .flop = (double)images * cldeform__product_flop(conv),
+        .bytes = (double)images * (cldeform__tensor_bytes(conv, cldeform__dtype_size(conv->problem.dtype)) +
+                                   (double)conv->sizes.input * (double)plan->real_size) +
+                 (double)conv->sizes.weight * (double)plan->real_size,
     };
     return cldeform__call_launch(call, &launch);
 }
 
-static cldeform_status enqueue_finish(const cldeform_conv2d *conv, cldeform__call *call,
+static cldeform_status enqueue_finish(const cldeform_conv2d *conv, cldeform__call *call, int64_t images,
                                       const cldeform__conv2d_operands *operands,
                                       const cldeform__conv2d_gradients *gradients, cl_mem dots)
 {
@@ -87,7 +91,7 @@ static cldeform_status enqueue_finish(const cldeform_conv2d *conv, cldeform__cal
     const cl_ulong2 mask_place = cldeform__place_of(&gradients->grad_mask);
     const cl_int accumulate =
         (gradients->accumulate & CLDEFORM_GRAD_OFFSET ? 1 : 0) | (gradients->accumulate & CLDEFORM_GRAD_MASK ? 2 : 0);
-    const double samples = (double)conv->sizes.out_plane * (double)conv->sizes.taps;
+    const double samples = (double)images * (double)conv->sizes.out_plane * (double)conv->sizes.taps;
     cldeform__argument_list list = {.n = 0};
     cldeform__where where;
     ADD_ARGUMENT(&list, plan->geometry);
@@ -104,11 +108,12 @@ static cldeform_status enqueue_finish(const cldeform_conv2d *conv, cldeform__cal
         .kernel = plan->finish,
         .arguments = list.arguments,
         .n_arguments = list.n,
-        .items = {(size_t)conv->sizes.out_plane, (size_t)(conv->sizes.taps * conv->problem.offset_groups), 1},
+        .items = {(size_t)conv->sizes.out_plane, (size_t)(conv->sizes.taps * conv->problem.offset_groups),
+                  (size_t)images},
         .group = (size_t)call->context->tuning.im2col_group,
         .flop = 4 * samples * tiles,
         .bytes = samples * 4 * tiles * (double)plan->real_size +
-                 2 * (double)(conv->sizes.offset + conv->sizes.mask) *
+                 2 * (double)images * (double)(conv->sizes.offset + conv->sizes.mask) *
                      (double)cldeform__dtype_size(conv->problem.offset_dtype),
     };
     return cldeform__call_launch(call, &launch);
@@ -123,17 +128,9 @@ static cldeform_status enqueue_grad_weight(const cldeform_conv2d *conv, cldeform
     cldeform_status status;
     const tiled_plan *plan = conv->plan;
     const tiled_form *form = &plan->grad_weight;
-    const cl_ulong2 input_place = cldeform__place_of(&operands->input),
-                    output_place = cldeform__place_of(&gradients->grad_output);
     cldeform__argument_list list = {.n = 0};
-    cldeform__where where;
-    ADD_ARGUMENT(&list, plan->geometry);
-    ADD_ARGUMENT(&list, form->shape);
-    ADD_ARGUMENT(&list, operands->input.buffer);
-    ADD_ARGUMENT(&list, input_place);
-    cldeform__add_where(&list, &where, conv, operands);
-    ADD_ARGUMENT(&list, gradients->grad_output.buffer);
-    ADD_ARGUMENT(&list, output_place);
+    begin_values values;
+    add_begin(&list, &values, conv, form, operands, gradients);
     ADD_ARGUMENT(&list, parts[TILED_BACK_PARTS]);
     const size_t items = cldeform__tiled_items(form);
     const cldeform__launch launch = {
@@ -144,8 +141,9 @@ static cldeform_status enqueue_grad_weight(const cldeform_conv2d *conv, cldeform
         .items = {(size_t)(form->column_tiles * conv->sizes.taps) * items, (size_t)form->row_tiles,
                   (size_t)form->shape.splits},
         .group = items,
-        .flop = product_flop(conv),
-        .bytes = bytes_read(conv) + (double)conv->sizes.weight * form->shape.splits * (double)plan->real_size,
+        .flop = cldeform__product_flop(conv),
+        .bytes = cldeform__tensor_bytes(conv, cldeform__dtype_size(conv->problem.dtype)) +
+                 (double)conv->sizes.weight * form->shape.splits * (double)plan->real_size,
     };
     TRY(cldeform__call_launch(call, &launch));
     const cl_ulong n = (cl_ulong)conv->sizes.weight;
@@ -171,7 +169,7 @@ done:
     return status;
 }
 
-static cldeform_status run_image(const cldeform_conv2d *conv, cldeform__call *call, bool is_first,
+static cldeform_status run_chunk(const cldeform_conv2d *conv, cldeform__call *call, int64_t images, bool is_first,
                                  const cldeform__conv2d_operands *given, const cldeform__conv2d_gradients *gradients,
                                  const cl_mem parts[TILED_BACKWARD_PARTS])
 {
@@ -180,24 +178,30 @@ static cldeform_status run_image(const cldeform_conv2d *conv, cldeform__call *ca
     const cldeform_passes wanted = gradients->wanted;
     cldeform__conv2d_operands operands = *given;
     if (parts[TILED_BACK_INPUT]) {
-        TRY(cldeform__enqueue_pack_input(conv, plan->transfer.pack_input, call, 1, &given->input,
+        TRY(cldeform__enqueue_pack_input(conv, plan->transfer.pack_input, call, images, &given->input,
                                          parts[TILED_BACK_INPUT]));
-        operands.input = (cldeform__operand){.buffer = parts[TILED_BACK_INPUT]};
+        operands.input = (cldeform__operand){.buffer = parts[TILED_BACK_INPUT], .stride = (size_t)conv->sizes.input};
     }
     if (wanted & CLDEFORM_GRAD_INPUT)
         TRY(cldeform__enqueue_zeros(&plan->transfer, call, parts[TILED_BACK_SUM],
-                                    (size_t)conv->sizes.input * plan->real_size));
+                                    (size_t)images * (size_t)conv->sizes.input * plan->real_size));
     if (wanted & from_grad_columns)
-        TRY(enqueue_grad(conv, call, &operands, gradients, parts));
+        TRY(enqueue_grad(conv, call, images, &operands, gradients, parts));
     if (wanted & from_dots)
-        TRY(enqueue_finish(conv, call, &operands, gradients, parts[TILED_BACK_DOTS]));
+        TRY(enqueue_finish(conv, call, images, &operands, gradients, parts[TILED_BACK_DOTS]));
     if (wanted & CLDEFORM_GRAD_INPUT)
-        TRY(cldeform__enqueue_store_input(conv, &plan->transfer, call, 1, gradients, parts[TILED_BACK_SUM]));
-    if (wanted & CLDEFORM_GRAD_WEIGHT)
-        TRY(enqueue_grad_weight(conv, call, is_first, &operands, gradients, parts));
-    if (wanted & CLDEFORM_GRAD_BIAS)
-        TRY(cldeform__enqueue_bias(conv, &plan->parameters, call, 1, is_first, &gradients->grad_output,
-                                   &parts[TILED_BACK_BIAS]));
+        TRY(cldeform__enqueue_store_input(conv, &plan->transfer, call, images, gradients, parts[TILED_BACK_SUM]));
+    /* what is summed over the images, one by one: in the same order whatever the chunk */
+    for (int64_t image = 0; image < images; image++) {
+        const cldeform__conv2d_operands from = cldeform__operands_from(&operands, image);
+        const cldeform__conv2d_gradients to = cldeform__gradients_from(gradients, image);
+        const bool sets = is_first && image == 0;
+        if (wanted & CLDEFORM_GRAD_WEIGHT)
+            TRY(enqueue_grad_weight(conv, call, sets, &from, &to, parts));
+        if (wanted & CLDEFORM_GRAD_BIAS)
+            TRY(cldeform__enqueue_bias(conv, &plan->parameters, call, 1, sets, &to.grad_output,
+                                       &parts[TILED_BACK_BIAS]));
+    }
 done:
     return status;
 }
@@ -210,8 +214,10 @@ cldeform_status cldeform__tiled_backward(const cldeform_conv2d *conv, cldeform__
     const tiled_plan *plan = conv->plan;
     size_t sizes[TILED_BACKWARD_PARTS];
     cl_mem parts[TILED_BACKWARD_PARTS] = {NULL};
+    int64_t images = 1;
     if (batch > 0) {
-        if (!cldeform__tiled_size_backward(conv, plan, gradients->wanted, sizes)) {
+        images = cldeform__tiled_chunk(conv, plan, gradients->wanted, batch, workspace->end - workspace->next);
+        if (!cldeform__tiled_size_backward(conv, plan, gradients->wanted, images, sizes)) {
             status = cldeform__fail(CLDEFORM_LIMIT, "the workspace's size overflows");
             goto done;
         }
@@ -221,10 +227,10 @@ cldeform_status cldeform__tiled_backward(const cldeform_conv2d *conv, cldeform__
         if (gradients->wanted & from_grad_columns)
             TRY(enqueue_pack_weight(conv, call, &operands->weight, parts[TILED_BACK_WEIGHT]));
     }
-    for (int64_t image = 0; image < batch; image++) {
+    for (int64_t image = 0; image < batch; image += images) {
         const cldeform__conv2d_operands from = cldeform__operands_from(operands, image);
         const cldeform__conv2d_gradients to = cldeform__gradients_from(gradients, image);
-        TRY(run_image(conv, call, image == 0, &from, &to, parts));
+        TRY(run_chunk(conv, call, cldeform__at_most(images, batch - image), image == 0, &from, &to, parts));
     }
     TRY(cldeform__enqueue_parameters(conv, &plan->parameters, call, gradients, parts[TILED_BACK_TOTAL],
                                      parts[TILED_BACK_REST], conv->problem.out_channels / conv->problem.groups,

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const cldeform_passes from_grad_columns = CLDEFORM_GRAD_INPUT | CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK;
 static const cldeform_passes from_dots = CLDEFORM_GRAD_OFFSET | CLDEFORM_GRAD_MASK;
@@ -178,13 +179,13 @@ static cldeform_status prepare(const cldeform_conv2d *conv, tiled_plan *plan)
     const int64_t run = cldeform__tiled_run(problem);
     const cldeform__step_form form = {.nhwc = problem->layout == CLDEFORM_NHWC,
                                       .columns = cldeform__real_dtype(problem->dtype)};
-    char options[sizeof plan->options];
     plan->real_size = cldeform__dtype_size(form.columns);
     plan->vector = run % 4 == 0 ? 4 : run % 2 == 0 ? 2 : 1;
     plan->packs_input = !form.nhwc;
     cldeform__step_geometry(conv, &plan->geometry);
-    cldeform__step_options(conv, &form, plan->vector, options, sizeof options);
-    snprintf(plan->options, sizeof plan->options, "%.170s -DALIGNED=%d", options, plan->packs_input);
+    cldeform__step_options(conv, &form, plan->vector, plan->options, sizeof plan->options);
+    const size_t length = strlen(plan->options);
+    snprintf(plan->options + length, sizeof plan->options - length, " -DALIGNED=%d", plan->packs_input);
     if (plan->packs_input || problem->passes & CLDEFORM_BACKWARD)
         TRY(cldeform__transfer_prepare(conv, &plan->transfer));
     if (problem->passes & (CLDEFORM_FORWARD | CLDEFORM_PACK_WEIGHT))
@@ -227,23 +228,23 @@ bool cldeform__tiled_size_forward(const cldeform_conv2d *conv, const tiled_plan 
 }
 
 bool cldeform__tiled_size_backward(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes,
-                                   size_t parts[TILED_BACKWARD_PARTS])
+                                   int64_t images, size_t parts[TILED_BACKWARD_PARTS])
 {
     const bool reads_input = (passes & (from_dots | CLDEFORM_GRAD_WEIGHT)) != 0;
-    const int64_t dots[] = {plan->grad.shape.tiles, conv->sizes.taps, conv->sizes.out_plane, 4};
+    const int64_t dots[] = {images, plan->grad.shape.tiles, conv->sizes.taps, conv->sizes.out_plane, 4};
     const size_t real = plan->real_size;
-    int64_t n_dots, n_parts;
+    int64_t n_input, n_dots, n_parts;
     for (int i = 0; i < TILED_BACKWARD_PARTS; i++)
         parts[i] = 0;
-    if (!cldeform__product(dots, 4, &n_dots) ||
+    if (!cldeform__product(dots, 5, &n_dots) || !cldeform__multiply(images, conv->sizes.input, &n_input) ||
         !cldeform__multiply(conv->sizes.weight, plan->grad_weight.shape.splits, &n_parts))
         return false;
     if ((passes & from_grad_columns) && !cldeform__bytes(plan->grad.packed, real, &parts[TILED_BACK_WEIGHT]))
         return false;
     if (reads_input && plan->packs_input &&
-        !cldeform__bytes(conv->sizes.input, cldeform__dtype_size(conv->problem.dtype), &parts[TILED_BACK_INPUT]))
+        !cldeform__bytes(n_input, cldeform__dtype_size(conv->problem.dtype), &parts[TILED_BACK_INPUT]))
         return false;
-    if ((passes & CLDEFORM_GRAD_INPUT) && !cldeform__bytes(conv->sizes.input, real, &parts[TILED_BACK_SUM]))
+    if ((passes & CLDEFORM_GRAD_INPUT) && !cldeform__bytes(n_input, real, &parts[TILED_BACK_SUM]))
         return false;
     if ((passes & from_dots) && !cldeform__bytes(n_dots, real, &parts[TILED_BACK_DOTS]))
         return false;
@@ -254,54 +255,51 @@ bool cldeform__tiled_size_backward(const cldeform_conv2d *conv, const tiled_plan
     return !(passes & CLDEFORM_GRAD_BIAS) || cldeform__bias_sizes(conv, 1, &parts[TILED_BACK_BIAS]);
 }
 
-static size_t forward_bytes(const cldeform_conv2d *conv, const tiled_plan *plan, int64_t images)
+/* Workspace of FORWARD, or of gradients, for chunks of so many images; SIZE_MAX where it overflows. */
+static size_t chunk_bytes(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes, int64_t images)
 {
-    size_t parts[TILED_FORWARD_PARTS], bytes = SIZE_MAX;
-    if (!cldeform__tiled_size_forward(conv, plan, images, parts) ||
-        !cldeform__workspace_bytes(conv->context, parts, TILED_FORWARD_PARTS, &bytes))
+    size_t parts[(int)TILED_FORWARD_PARTS + (int)TILED_BACKWARD_PARTS]; /* room for either's */
+    size_t bytes = SIZE_MAX;
+    const bool is_forward = passes == CLDEFORM_FORWARD;
+    if (!(is_forward ? cldeform__tiled_size_forward(conv, plan, images, parts)
+                     : cldeform__tiled_size_backward(conv, plan, passes, images, parts)) ||
+        !cldeform__workspace_bytes(conv->context, parts, is_forward ? TILED_FORWARD_PARTS : TILED_BACKWARD_PARTS,
+                                   &bytes))
         return SIZE_MAX;
     return bytes;
 }
 
-static size_t backward_bytes(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes)
-{
-    size_t parts[TILED_BACKWARD_PARTS], bytes = SIZE_MAX;
-    if (!cldeform__tiled_size_backward(conv, plan, passes, parts) ||
-        !cldeform__workspace_bytes(conv->context, parts, TILED_BACKWARD_PARTS, &bytes))
-        return SIZE_MAX;
-    return bytes;
-}
-
-/* Whether a forward chunk of so many images does. */
+/* Whether a chunk of so many images does. */
 typedef struct room {
     const cldeform_conv2d *conv;
     const tiled_plan *plan;
+    cldeform_passes passes;
     size_t bytes;
 } room;
-static bool forward_fits(const void *of, int64_t images)
+static bool chunk_fits(const void *of, int64_t images)
 {
     const room *in = of;
-    return forward_bytes(in->conv, in->plan, images) <= in->bytes;
+    return chunk_bytes(in->conv, in->plan, in->passes, images) <= in->bytes;
 }
 
-int64_t cldeform__tiled_chunk(const cldeform_conv2d *conv, const tiled_plan *plan, int64_t batch, size_t bytes)
+int64_t cldeform__tiled_chunk(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes,
+                              int64_t batch, size_t bytes)
 {
-    return cldeform__most_that_fits(cldeform__at_most(batch, CLDEFORM__MOST_GROUPS), forward_fits,
-                                    &(room){conv, plan, bytes});
+    return cldeform__most_that_fits(cldeform__at_most(batch, CLDEFORM__MOST_GROUPS), chunk_fits,
+                                    &(room){conv, plan, passes, bytes});
 }
 
 void cldeform__tiled_workspace(const cldeform_conv2d *conv, cldeform_passes passes, size_t *minimum, size_t *preferred)
 {
     const tiled_plan *plan = conv->plan;
+    const cldeform_passes each[] = {passes & CLDEFORM_FORWARD, passes & CLDEFORM_BACKWARD};
     *minimum = *preferred = 0;
-    if (passes & CLDEFORM_FORWARD) {
-        const int64_t images = cldeform__tiled_chunk(conv, plan, conv->problem.batch, conv->workspace_limit);
-        *minimum = forward_bytes(conv, plan, 1);
-        *preferred = forward_bytes(conv, plan, images);
-    }
-    if (passes & CLDEFORM_BACKWARD) {
-        const size_t bytes = backward_bytes(conv, plan, passes & CLDEFORM_BACKWARD);
-        *minimum = bytes > *minimum ? bytes : *minimum;
-        *preferred = bytes > *preferred ? bytes : *preferred;
+    for (int i = 0; i < 2; i++) {
+        if (!each[i])
+            continue;
+        const int64_t images = cldeform__tiled_chunk(conv, plan, each[i], conv->problem.batch, conv->workspace_limit);
+        const size_t least = chunk_bytes(conv, plan, each[i], 1), most = chunk_bytes(conv, plan, each[i], images);
+        *minimum = least > *minimum ? least : *minimum;
+        *preferred = most > *preferred ? most : *preferred;
     }
 }

@@ -42,6 +42,11 @@ bool test_takes_variant(int number)
     return number == 0 || device.extent == TEST_ALL || test_algorithm != CLDEFORM_ALGORITHM_TILED;
 }
 
+bool test_has_rest(int64_t whole, int64_t piece)
+{
+    return piece < whole && whole % piece != 0;
+}
+
 int test_fused_tile(int64_t n)
 {
     int tile = 0;

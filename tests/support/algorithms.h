@@ -21,6 +21,9 @@ bool test_takes_variant(int number);
  * problem's, the usual run has half with fused and a third with tiled. */
 bool test_takes_form(int kind, int layout, int rule);
 
+/* Whether pieces of that size, several of them, leave a smaller one of the whole. */
+bool test_has_rest(int64_t whole, int64_t piece);
+
 /* Number of the tile that fused takes for rows of n numbers: 0 for 1, 1 for 2, 2 for 3 and 4, ... Kernels of another
  * tile are other kernels. */
 int test_fused_tile(int64_t n);

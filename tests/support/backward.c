@@ -372,3 +372,18 @@ void test_gradients_same(const test_backward *g, const test_gradients *a, const 
             fail_msg("two runs of %s differ in the sign of a zero or the bits of a NaN", test_gradient_names[i]);
     }
 }
+
+void test_check_all_passes(cldeform_context *context, const cldeform_conv2d_problem *problem, uint32_t seed)
+{
+    test_conv conv;
+    test_conv_create(&conv, problem, seed % 2, TEST_EXACT, seed);
+    test_conv_check(&device, &conv,
+                    &(test_run){.context = context, .strided = true, .workspace = true, .pack_weight = seed % 3 == 0},
+                    true);
+    test_conv_destroy(&conv);
+    test_backward_check_problem(
+        &device, problem,
+        &(test_run){
+            .context = context, .strided = true, .workspace = true, .accumulate = seed % 2 ? CLDEFORM_BACKWARD : 0},
+        TEST_EXACT, seed);
+}

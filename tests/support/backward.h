@@ -55,6 +55,9 @@ void test_backward_check(const test_device *on, test_backward *g, const test_run
 void test_backward_check_problem(const test_device *on, const cldeform_conv2d_problem *problem, const test_run *run,
                                  test_data data, uint32_t seed);
 
+/* Forward and all gradients of `device`, exactly, in strided tensors; what else is asked for varies with the seed. */
+void test_check_all_passes(cldeform_context *context, const cldeform_conv2d_problem *problem, uint32_t seed);
+
 /* Fails unless both found the same bits, in the gradients that both have. */
 void test_gradients_same(const test_backward *g, const test_gradients *a, const test_gradients *b);
 
