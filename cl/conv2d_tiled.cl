@@ -130,8 +130,7 @@ conv2d_tiled(const conv2d_geometry geometry, const conv2d_tiled_shape shape, __g
                                                     channel + term);
                         store_terms((__local REAL *)columns + term * TERM_PITCH + column, TERM_PITCH, value);
                     }
-                    barrier(
-                        CLK_LOCAL_MEM_FENCE); /* the blocks are there; nobody reads the last tap's positions any more */
+                    barrier(CLK_LOCAL_MEM_FENCE); /* the blocks are there; nobody reads this tap's positions any more */
                     multiply_block(sums, shape, rows, columns, item);
                 }
         }

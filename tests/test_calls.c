@@ -78,7 +78,6 @@ static void context_creation_compiles_nothing(void **state)
     (void)state;
     cldeform_context *context = NULL;
     cldeform_context_options options = test_context_options();
-    options.cache_dir = "";
     layer->reset();
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     cldeform_context_destroy(context);
@@ -90,7 +89,7 @@ static void context_creation_compiles_nothing(void **state)
 static cldeform_status create(cldeform_context **context, const cldeform_conv2d_problem *problem,
                               cldeform_conv2d **conv)
 {
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    cldeform_context_options options = test_context_options();
     const cldeform_status status = cldeform_context_create(device.cl, device.id, &options, context);
     return status == CLDEFORM_OK ? cldeform_conv2d_create(*context, problem, conv) : status;
 }

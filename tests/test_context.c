@@ -252,7 +252,7 @@ static void many_threads_use_one_object(void **state)
 {
     (void)state;
     const cldeform_conv2d_problem problem = test_small_problem(CLDEFORM_CONV2D_MODULATED);
-    cldeform_context_options options = CLDEFORM_INIT(cldeform_context_options);
+    cldeform_context_options options = test_context_options();
     cldeform_context *context = NULL; /* new: the first compilation is the threads' */
     assert_ok(cldeform_context_create(device.cl, device.id, &options, &context));
     assert_ok(cldeform_gemm_clear_cache());

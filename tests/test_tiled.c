@@ -235,6 +235,34 @@ static void images_do_not_depend_on_the_batch(void **state)
     cldeform_context_destroy(context);
 }
 
+/* Backward, two of three images at a time: the last chunk is a smaller one. */
+static void chunks_of_images(void **state)
+{
+    (void)state;
+    cldeform_context *context = test_tuned_context(&device, "\"*\" tiled_groups=64\n");
+    cldeform_conv2d_problem problem = problem_of(0);
+    cldeform_conv2d *conv = NULL;
+    size_t least = 0, most = 0;
+    problem.batch = 3;
+    assert_ok(cldeform_conv2d_create(context, &problem, &conv));
+    cldeform__tiled_workspace(conv, CLDEFORM_BACKWARD, &least, &most);
+    const size_t bytes = least + (most - least) / 2 + 1024; /* of parts that begin aligned */
+    assert_int_equal(cldeform__tiled_chunk(conv, conv->plan, CLDEFORM_BACKWARD, 3, most), 3);
+    assert_int_equal(cldeform__tiled_chunk(conv, conv->plan, CLDEFORM_BACKWARD, 3, bytes), 2);
+    cldeform_conv2d_destroy(conv);
+    test_backward_check_problem(
+        &device, &problem,
+        &(test_run){.context = context, .strided = true, .workspace = true, .workspace_bytes = bytes}, TEST_EXACT, 5);
+    cldeform_context_destroy(context);
+    /* a device that one image fills needs no memory for more */
+    context = test_tuned_context(&device, "\"*\" tiled_groups=1\n");
+    context->facts.compute_units = 1;
+    assert_ok(cldeform_conv2d_create(context, &problem, &conv));
+    assert_int_equal(cldeform__tiled_images(conv, conv->plan), 1);
+    cldeform_conv2d_destroy(conv);
+    cldeform_context_destroy(context);
+}
+
 /* A driver that does not compile tiled's kernels: AUTO takes another algorithm, and who asks for tiled is told. */
 static void kernels_that_do_not_compile(void **state)
 {
@@ -263,11 +291,9 @@ static void kernels_that_do_not_compile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_cut),
-        cmocka_unit_test(every_tile),
-        cmocka_unit_test(small_devices),
-        cmocka_unit_test(images_do_not_depend_on_the_batch),
-        cmocka_unit_test(kernels_that_do_not_compile),
+        cmocka_unit_test(every_cut),        cmocka_unit_test(every_tile),
+        cmocka_unit_test(small_devices),    cmocka_unit_test(images_do_not_depend_on_the_batch),
+        cmocka_unit_test(chunks_of_images), cmocka_unit_test(kernels_that_do_not_compile),
     };
     return cmocka_run_group_tests(tests, test_open_device, test_close_device);
 }

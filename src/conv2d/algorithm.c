@@ -39,10 +39,12 @@ cldeform_status cldeform__conv2d_check_limit(cldeform_conv2d *conv, size_t minim
     return fail_limit(conv, minimum);
 }
 
-/* Errors that leave AUTO to try the next one: a driver may refuse kernels that others compile. */
+/* Errors that leave AUTO to try the next one: a driver may refuse kernels that others compile. But what memory there is
+ * now chooses no algorithm. */
 static bool cannot(cldeform_status status)
 {
-    return status == CLDEFORM_UNSUPPORTED || status == CLDEFORM_LIMIT || status == CLDEFORM_BUILD_FAILED;
+    return status == CLDEFORM_UNSUPPORTED || status == CLDEFORM_LIMIT ||
+           (status == CLDEFORM_BUILD_FAILED && cldeform_last_opencl_error() != CL_OUT_OF_HOST_MEMORY);
 }
 
 cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
@@ -70,7 +72,7 @@ cldeform_status cldeform__conv2d_choose(cldeform_conv2d *conv)
             status = try_algorithm(conv, algorithms[i]);
         }
     }
-    if (unbuilt && cannot(status) && conv->needed == 0)
+    if (unbuilt && status != CLDEFORM_BUILD_FAILED && cannot(status) && conv->needed == 0)
         return try_algorithm(conv, unbuilt); /* once more, for its text: the compiler's */
     /* the number that a caller could give, whichever algorithm was tried last */
     return cannot(status) && conv->needed > 0 ? fail_limit(conv, conv->needed) : status;

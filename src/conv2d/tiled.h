@@ -76,6 +76,10 @@ bool cldeform__tiled_size_forward(const cldeform_conv2d *conv, const tiled_plan 
 bool cldeform__tiled_size_backward(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes,
                                    int64_t images, size_t parts[TILED_BACKWARD_PARTS]);
 
+/* Images of a backward chunk at most: more of them would only take memory, as the device has several turns of
+ * work-groups. */
+int64_t cldeform__tiled_images(const cldeform_conv2d *conv, const tiled_plan *plan);
+
 /* The images that a call, forward (FORWARD) or backward, works on at a time within so many bytes. */
 int64_t cldeform__tiled_chunk(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes,
                               int64_t batch, size_t bytes);

@@ -285,7 +285,9 @@ static bool chunk_fits(const void *of, int64_t images)
 int64_t cldeform__tiled_chunk(const cldeform_conv2d *conv, const tiled_plan *plan, cldeform_passes passes,
                               int64_t batch, size_t bytes)
 {
-    return cldeform__most_that_fits(cldeform__at_most(batch, CLDEFORM__MOST_GROUPS), chunk_fits,
+    const int64_t most =
+        passes == CLDEFORM_FORWARD ? batch : cldeform__at_most(batch, cldeform__tiled_images(conv, plan));
+    return cldeform__most_that_fits(cldeform__at_most(most, CLDEFORM__MOST_GROUPS), chunk_fits,
                                     &(room){conv, plan, passes, bytes});
 }
 

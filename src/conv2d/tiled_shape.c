@@ -171,6 +171,15 @@ static int64_t wanted_groups(const cldeform_conv2d *conv, const tiled_form *form
            (items < usual ? usual / items : 1);
 }
 
+int64_t cldeform__tiled_images(const cldeform_conv2d *conv, const tiled_plan *plan)
+{
+    const tiled_form *form = &plan->grad;
+    const int64_t turns = 4;
+    return form->kernel ? cldeform__divide_up(turns * wanted_groups(conv, form),
+                                              form->column_tiles * form->shape.tiles * conv->sizes.taps)
+                        : 1;
+}
+
 static cldeform_status too_many(void)
 {
     return cldeform__fail(CLDEFORM_LIMIT, "the number of tiles of algorithm tiled overflows");
