@@ -216,17 +216,6 @@ int child_write(child *c, const char *text)
     return 0;
 }
 
-/* waitpid, until it says something or the clock says so; 0: it did not. */
-static pid_t wait_until(pid_t id, int *status, double until)
-{
-    pid_t waited = waitpid(id, status, WNOHANG);
-    while ((waited == 0 || (waited < 0 && errno == EINTR)) && timing_now() < until) {
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-        waited = waitpid(id, status, WNOHANG);
-    }
-    return waited;
-}
-
 child_end child_stop(child *c, double patience)
 {
     (void)c;
